@@ -1,0 +1,103 @@
+"""kagglekit: from an image-classification competition's raw files to a validated submission.
+
+Names are loaded when they are first used, so that `import kagglekit` costs nothing and needs no framework:
+
+>>> import kagglekit as kk
+>>> comp = kk.load_competition("digits")
+>>> len(comp.train), len(comp.test)
+(1437, 360)
+"""
+
+import contextlib
+import importlib
+import os
+import sys
+import tempfile
+
+__version__ = "0.1.0"
+
+# Public name -> the module that holds it. `__init__.pyi` lists the same names for Tab completion and type checkers.
+_MODULE_OF = {
+    "Recipe": "recipe",
+    "Competition": "competition.tables",
+    "load_competition": "competition.layouts",
+    "check_images": "competition.quality",
+    "duplicate_groups": "competition.quality",
+    "assign_folds": "competition.folds",
+    "fold_report": "competition.folds",
+    "write_records": "inputs.records",
+    "open_records": "inputs.records",
+    "train_dataset": "inputs.pipeline",
+    "eval_dataset": "inputs.pipeline",
+    "build_classifier": "models.heads",
+    "freeze_backbone": "models.heads",
+    "unfreeze_backbone": "models.heads",
+    "list_backbones": "models.backbones",
+    "suggest_recipe": "training.suggest",
+    "plan": "training.suggest",
+    "cross_validate": "training.cross_validation",
+    "Run": "training.runs",
+    "list_runs": "training.runs",
+    "predict": "training.prediction",
+    "tune": "training.tuning",
+    "Predictions": "predictions.store",
+    "blend": "predictions.ensemble",
+    "make_submission": "predictions.submission",
+    "score_submission": "predictions.scoring",
+    "reference_score": "predictions.scoring",
+    "plot_class_counts": "reports.plots",
+    "plot_image_sizes": "reports.plots",
+    "plot_images": "reports.plots",
+    "plot_augmentations": "reports.plots",
+    "plot_history": "reports.plots",
+    "plot_confusion": "reports.plots",
+    "plot_trials": "reports.plots",
+    "export": "deploy.export",
+    "check_export": "deploy.export",
+}
+
+# TensorFlow reads these when it is imported; a value that the user has set stays.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+__all__ = list(_MODULE_OF)
+
+
+def __getattr__(name):
+    if name not in _MODULE_OF:
+        from kagglekit._checks import nearest
+
+        raise AttributeError(f"kagglekit has no name {name!r}.{nearest(name, _MODULE_OF)}")
+    with _quiet_start():
+        module = importlib.import_module(f"kagglekit.{_MODULE_OF[name]}")
+    value = globals()[name] = getattr(module, name)
+    return value
+
+
+def __dir__():
+    return sorted([*globals(), *_MODULE_OF])
+
+
+@contextlib.contextmanager
+def _quiet_start():
+    """Hold back what TensorFlow's C++ code says while it is imported, and give it out if the import fails.
+
+    It writes to file descriptor 2 before its log level is read, so only the descriptor itself can be redirected
+    (TensorFlow 2.20 and 2.21: the "Could not find cuda drivers" lines come whatever TF_CPP_MIN_LOG_LEVEL says).
+    """
+    if "tensorflow" in sys.modules:
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(kept, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

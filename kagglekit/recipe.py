@@ -1,0 +1,173 @@
+"""Every knob of a run, flat, with its unit."""
+
+import contextlib
+import dataclasses
+from pathlib import Path
+
+import yaml
+
+from kagglekit._checks import check_choice, nearest
+from kagglekit._files import content_hash, written_whole
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What a run does, as flat values that can be read, compared, searched and written to YAML.
+
+    `kk.suggest_recipe(comp)` fills one in for a competition; `recipe.replace(epochs=5)` changes a copy.
+
+    Args:
+        name: short name of the run's folder.
+        backbone: a name that `kk.list_backbones()` lists.
+        weights: `"imagenet"`, `None` (random) or the path of a weights file.
+        image_size: height and width of the network's input, pixels; an integer stands for a square.
+        channels: 1 or 3.
+        record_size: short side of the stored images, pixels; larger images are reduced once, none is enlarged.
+        batch_size: images a step.
+        policy: name of an augmentation policy, see `kagglekit.inputs.augment.POLICIES`.
+        augment_strength: factor on the policy's strengths; 0 switches it off, 1 is the policy as it stands.
+        frozen_epochs: epochs that train the head alone while the backbone stays as it was loaded.
+        frozen_learning_rate: peak learning rate of that stage.
+        epochs: epochs of fine-tuning (or of training from scratch).
+        learning_rate: peak learning rate of fine-tuning.
+        unfrozen_layers: share of the backbone's layers, counted from the head, that fine-tuning trains, 0 to 1.
+        dropout: share of the pooled features that is dropped before the head, 0 to less than 1.
+        pooling: `"avg"` or `"max"`.
+        label_smoothing: share of the label that is spread over all classes, 0 to less than 1.
+        weight_decay: decoupled weight decay of AdamW, per step and times the learning rate.
+        warmup: share of a stage's steps during which the learning rate rises linearly, 0 to 1.
+        metric: name of the competition's metric, see `kagglekit.predictions.metrics.METRICS`.
+        seed: integer that fixes initial weights, batches, augmentation and dropout.
+        reasons: mapping from a knob's name to why it has its value; no part of the run's identity.
+
+    Raises:
+        ValueError: if a value is outside its range.
+        TypeError: if a name is no knob.
+
+    Example:
+
+    >>> recipe = Recipe(backbone="small_cnn", image_size=16, epochs=3)
+    >>> recipe.replace(epochs=5).epochs
+    5
+    >>> Recipe.from_dict({"backbones": "small_cnn"})
+    Traceback (most recent call last):
+    ValueError: a recipe has no knob 'backbones'. Did you mean 'backbone'?
+    """
+
+    name: str = "baseline"
+    backbone: str = "efficientnet_lite0"
+    weights: str | None = "imagenet"
+    image_size: int | tuple[int, int] = 224
+    channels: int = 3
+    record_size: int = 280
+    batch_size: int = 32
+    policy: str = "light"
+    augment_strength: float = 1.0
+    frozen_epochs: int = 4
+    frozen_learning_rate: float = 3e-3
+    epochs: int = 3
+    learning_rate: float = 3e-4
+    unfrozen_layers: float = 0.5
+    dropout: float = 0.2
+    pooling: str = "avg"
+    label_smoothing: float = 0.05
+    weight_decay: float = 1e-4
+    warmup: float = 0.1
+    metric: str = "accuracy"
+    seed: int = 0
+    reasons: dict = dataclasses.field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self):
+        if isinstance(self.image_size, list):
+            object.__setattr__(self, "image_size", tuple(self.image_size))
+        sizes = self.image_size if isinstance(self.image_size, tuple) else (self.image_size,)
+        if not all(isinstance(size, int) and size >= 8 for size in sizes) or len(sizes) > 2:
+            raise ValueError(
+                f"expected image_size to be an integer or (height, width), 8 pixels or more, got {self.image_size!r}"
+            )
+        check_choice("channels", self.channels, (1, 3))
+        check_choice("pooling", self.pooling, ("avg", "max"))
+        for knob, low, high in _RANGES:
+            value = getattr(self, knob)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+                raise ValueError(f"expected {knob} to be a number from {low:g} to {high:g}, got {value!r}")
+        if self.frozen_epochs + self.epochs == 0:
+            raise ValueError("expected frozen_epochs or epochs to be at least 1, got 0 for both")
+
+    def replace(self, **changes):
+        """Return a copy with some knobs changed; an unknown name raises with the nearest one."""
+        return Recipe.from_dict(self.to_dict() | changes)
+
+    def to_dict(self):
+        """Return the knobs as a dict of plain values, `reasons` included."""
+        values = dataclasses.asdict(self)
+        if isinstance(self.image_size, tuple):
+            values["image_size"] = list(self.image_size)
+        return values
+
+    @classmethod
+    def from_dict(cls, values):
+        """Make a recipe from a dict; knobs that are left out keep their defaults."""
+        known = [field.name for field in dataclasses.fields(cls)]
+        for knob in values:
+            if knob not in known:
+                raise ValueError(f"a recipe has no knob {knob!r}.{nearest(knob, known)}")
+        return cls(**values)
+
+    def to_yaml(self, path):
+        """Write the recipe as a YAML file that a person can edit, and return its path."""
+        with written_whole(path) as temporary:
+            temporary.write_text(yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True), "utf-8")
+        return Path(path)
+
+    @classmethod
+    def from_yaml(cls, path):
+        """Read a recipe that `to_yaml` wrote, or one written by hand."""
+        values = yaml.safe_load(Path(path).read_text("utf-8"))
+        if not isinstance(values, dict):
+            raise ValueError(f"expected lines `knob: value` in {path}, got {type(values).__name__}")
+        for knob, *_ in _RANGES:
+            if isinstance(values.get(knob), str):  # YAML 1.1 reads 3e-4, without a point, as text
+                with contextlib.suppress(ValueError):
+                    values[knob] = float(values[knob])
+        try:
+            return cls.from_dict(values)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path}: {error}") from error
+
+    @property
+    def hash(self):
+        """Eight hexadecimal digits that two recipes share when they do the same; name and reasons do not count."""
+        values = self.to_dict()
+        return content_hash({knob: values[knob] for knob in values if knob not in ("name", "reasons")})
+
+    def _repr_html_(self):
+        from html import escape
+
+        rows = "".join(
+            f"<tr><td><code>{knob}</code></td><td style='text-align:left'>{escape(str(value))}</td>"
+            f"<td style='text-align:left'>{escape(self.reasons.get(knob, ''))}</td></tr>"
+            for knob, value in self.to_dict().items()
+            if knob != "reasons"
+        )
+        return (
+            f"<b>Recipe {escape(self.name)}</b><table><tr><th>knob</th><th>value</th><th>why</th></tr>{rows}</table>"
+            "Next: <code>kk.plan(comp, recipe)</code>, then <code>kk.cross_validate(comp, folds, recipe)</code>"
+        )
+
+
+_RANGES = (
+    ("record_size", 8, 4096),
+    ("batch_size", 1, 65536),
+    ("augment_strength", 0, 4),
+    ("frozen_epochs", 0, 10000),
+    ("frozen_learning_rate", 0, 10),
+    ("epochs", 0, 10000),
+    ("learning_rate", 0, 10),
+    ("unfrozen_layers", 0, 1),
+    ("dropout", 0, 0.99),
+    ("label_smoothing", 0, 0.99),
+    ("weight_decay", 0, 1),
+    ("warmup", 0, 1),
+    ("seed", 0, 2**31 - 1),
+)
