@@ -1,0 +1,1 @@
+"""Networks in keras and keras.ops alone: they run on the TensorFlow and the JAX backend."""

