@@ -1,0 +1,1 @@
+"""Bytes to batches: TFRecord shards, tf.data pipelines, augmentation and test-time views."""

@@ -1,0 +1,87 @@
+"""Augmentation ops. Each has a function that draws its parameters from a seed and one that applies them.
+
+Images are `(height, width, channels)` with values in `[0, 255]`; any number of channels. A seed is an int pair; the same
+seed draws the same parameters, in eager mode and inside tf.data.
+"""
+
+import tensorflow as tf
+
+
+def draw_flip(seed, strength):
+    """Draw True with probability `strength`, at most 1. Default strength: 0.5."""
+    return tf.random.stateless_uniform([], seed) < strength
+
+
+def apply_flip_horizontal(image, flip):
+    """Mirror left and right where `flip` is True."""
+    return tf.where(flip, tf.reverse(image, [1]), image)
+
+
+def apply_flip_vertical(image, flip):
+    """Mirror top and bottom where `flip` is True."""
+    return tf.where(flip, tf.reverse(image, [0]), image)
+
+
+def draw_window(seed, strength):
+    """Draw a window of the picture: its share of the area is uniform in `[1 - strength, 1]`, its shape the picture's.
+
+    Returns:
+        `(top, left, side)` as shares of the picture's height and width, float32 in `[0, 1]`.
+    """
+    area, top, left = tf.unstack(tf.random.stateless_uniform([3], seed))
+    side = tf.sqrt(1 - area * tf.minimum(strength, 0.95))
+    return top * (1 - side), left * (1 - side), side
+
+
+def apply_window(image, window):
+    """Cut the window out of a picture of any size, one pixel at the least."""
+    size = tf.cast(tf.shape(image)[:2], tf.float32)
+    top, left, side = window
+    lengths = tf.maximum(tf.cast(tf.round(size * side), tf.int32), 1)
+    start = tf.minimum(tf.cast(tf.round(size * tf.stack([top, left])), tf.int32), tf.shape(image)[:2] - lengths)
+    return image[start[0] : start[0] + lengths[0], start[1] : start[1] + lengths[1]]
+
+
+def draw_shift(seed, strength):
+    """Draw a shift down and to the right, each uniform in `[-strength, strength]` of the side."""
+    return tf.random.stateless_uniform([2], seed, -strength, strength)
+
+
+def apply_shift(image, shift):
+    """Shift by whole pixels; what comes in from outside repeats the border."""
+    size = tf.shape(image)[:2]
+    moved = tf.cast(tf.round(shift * tf.cast(size, tf.float32)), tf.int32)
+    rows = tf.clip_by_value(tf.range(size[0]) - moved[0], 0, size[0] - 1)
+    columns = tf.clip_by_value(tf.range(size[1]) - moved[1], 0, size[1] - 1)
+    return tf.gather(tf.gather(image, rows, axis=0), columns, axis=1)
+
+
+def draw_brightness(seed, strength):
+    """Draw what is added to every value, uniform in `[-255 strength, 255 strength]`."""
+    return tf.random.stateless_uniform([], seed, -255 * strength, 255 * strength)
+
+
+def apply_brightness(image, delta):
+    """Add `delta` to every value and clip to `[0, 255]`."""
+    return tf.clip_by_value(image + delta, 0.0, 255.0)
+
+
+def draw_contrast(seed, strength):
+    """Draw a factor, uniform in `[1 - strength, 1 + strength]`."""
+    return tf.random.stateless_uniform([], seed, 1 - strength, 1 + strength)
+
+
+def apply_contrast(image, factor):
+    """Scale the distance from each channel's mean (as `tf.image.adjust_contrast` does) and clip to `[0, 255]`."""
+    return tf.clip_by_value(tf.image.adjust_contrast(image, factor), 0.0, 255.0)
+
+
+# name -> draw(seed, strength), apply(image, parameters)
+OPS = {
+    "flip_horizontal": (draw_flip, apply_flip_horizontal),
+    "flip_vertical": (draw_flip, apply_flip_vertical),
+    "window": (draw_window, apply_window),
+    "shift": (draw_shift, apply_shift),
+    "brightness": (draw_brightness, apply_brightness),
+    "contrast": (draw_contrast, apply_contrast),
+}

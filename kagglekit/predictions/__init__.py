@@ -1,0 +1,1 @@
+"""Arithmetic on probabilities keyed by id: metrics, ensembles, submissions. No TensorFlow here."""

@@ -1,0 +1,145 @@
+"""Probabilities keyed by id, out-of-fold and test."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pandas as pd
+
+from kagglekit._checks import check_unique, first_few
+from kagglekit._files import written_whole
+from kagglekit.predictions import metrics
+
+TOLERANCE = 1e-3  # how far a row's probabilities may sum from 1
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a run, a blend or a foreign model says of every row.
+
+    Rows are joined by id, never by position.
+
+    Args:
+        name: short name, used in file names.
+        class_names: list of the classes' names; position = column of the probabilities.
+        oof_ids: ids of the out-of-fold rows; empty where there are none.
+        oof: float64 array `(rows, classes)`: each row predicted by a model that never saw it.
+        oof_labels: class numbers `(rows,)`.
+        oof_folds: fold numbers `(rows,)`.
+        test_ids: ids of the submission's rows.
+        test: float64 array `(test rows, classes)`.
+        metric: name of the metric that `score` is of.
+        info: where they come from: views, size, runs, weights.
+
+    Raises:
+        ValueError: if an id stands twice, or a row is NaN, negative or does not sum to 1; names the ids.
+    """
+
+    name: str
+    class_names: list
+    oof_ids: np.ndarray
+    oof: np.ndarray
+    oof_labels: np.ndarray
+    oof_folds: np.ndarray
+    test_ids: np.ndarray
+    test: np.ndarray
+    metric: str = "accuracy"
+    info: dict = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        for part in ("oof", "test"):
+            ids = np.asarray(getattr(self, f"{part}_ids"), dtype=str)
+            rows = np.asarray(getattr(self, part), np.float64).reshape(-1, len(self.class_names))
+            object.__setattr__(self, f"{part}_ids", ids)
+            object.__setattr__(self, part, rows)
+            if len(ids) != len(rows):
+                raise ValueError(f"{self.name}: {len(ids)} {part} ids for {len(rows)} rows of probabilities")
+            check_unique(f"{part} id of {self.name}", ids.tolist())
+            check_probabilities(f"{self.name}, {part}", ids, rows)
+
+    @property
+    def score(self):
+        """The metric over the out-of-fold rows, or None where there are none."""
+        return metrics.score(self.metric, self.oof_labels, self.oof) if len(self.oof) else None
+
+    @classmethod
+    def from_frame(cls, test, oof=None, *, name="foreign", id_column=None, metric="accuracy"):
+        """Bring in the probabilities of any model.
+
+        Args:
+            test: DataFrame with an id column and one column of probabilities per class.
+            oof: the same for the training rows, with the column `label` and, if known, `fold`. Defaults to none.
+            name: short name.
+            id_column: name of the id column. Defaults to the first.
+            metric: name of the metric.
+
+        Example:
+
+        >>> frame = pd.DataFrame({"id": ["a", "b"], "cat": [0.9, 0.2], "dog": [0.1, 0.8]})
+        >>> Predictions.from_frame(frame).class_names
+        ['cat', 'dog']
+        """
+        id_column = id_column or test.columns[0]
+        classes = [column for column in test.columns if column != id_column]
+        oof = test.iloc[:0].assign(label="", fold=0) if oof is None else oof
+        lacking = [column for column in [id_column, "label", *classes] if column not in oof]
+        if lacking:
+            raise ValueError(f"the out-of-fold frame lacks the columns {first_few(lacking)}")
+        numbers = {label: number for number, label in enumerate(classes)}
+        unknown = sorted(set(oof["label"].astype(str)) - set(numbers))
+        if unknown:
+            raise ValueError(f"labels that are no column of probabilities: {first_few(unknown)}; the classes are {classes}")
+        return cls(
+            name=name,
+            class_names=[str(label) for label in classes],
+            oof_ids=oof[id_column].astype(str).to_numpy(),
+            oof=oof[classes].to_numpy(np.float64),
+            oof_labels=oof["label"].astype(str).map(numbers).to_numpy(np.int64),
+            oof_folds=(oof["fold"] if "fold" in oof else pd.Series(0, oof.index)).to_numpy(np.int64),
+            test_ids=test[id_column].astype(str).to_numpy(),
+            test=test[classes].to_numpy(np.float64),
+            metric=metric,
+        )
+
+    def save(self, path):
+        """Write everything to one `.npz` file, whole or not at all."""
+        arrays = {field: getattr(self, field) for field in _ARRAYS}
+        text = json.dumps({"name": self.name, "classes": self.class_names, "metric": self.metric, "info": self.info})
+        with written_whole(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, text=np.array(text), **arrays)
+
+    @classmethod
+    def load(cls, path):
+        """Read what `save` wrote; nothing is unpickled."""
+        with np.load(path, allow_pickle=False) as stored:
+            text = json.loads(str(stored["text"]))
+            arrays = {field: stored[field] for field in _ARRAYS}
+        return cls(text["name"], text["classes"], **arrays, metric=text["metric"], info=text["info"])
+
+    def __repr__(self):
+        views = f", views {', '.join(self.info['views'])}" if "views" in self.info else ""
+        score = "no out-of-fold rows" if self.score is None else f"out-of-fold {self.metric} {self.score:.4f}"
+        return f"Predictions {self.name!r}: {len(self.oof)} out-of-fold rows, {len(self.test)} test rows, {score}{views}"
+
+    def _repr_html_(self):
+        from html import escape
+
+        return f"<b>{escape(repr(self))}</b><br>Next: <code>kk.make_submission(comp, predictions)</code>"
+
+
+_ARRAYS = ("oof_ids", "oof", "oof_labels", "oof_folds", "test_ids", "test")
+
+
+def check_probabilities(what, ids, rows):
+    """Raise `ValueError` that names the first ids whose row is NaN, negative or does not sum to 1."""
+    ids, rows = np.asarray(ids), np.asarray(rows, np.float64)
+    broken = ~np.isfinite(rows).all(axis=1)
+    if broken.any():
+        raise ValueError(f"{what}: NaN or infinite probabilities in {broken.sum()} rows: {first_few(ids[broken])}")
+    wrong = (rows < 0).any(axis=1) | (np.abs(rows.sum(axis=1) - 1) > TOLERANCE)
+    if wrong.any():
+        raise ValueError(
+            f"{what}: expected rows of probabilities from 0 to 1 that sum to 1, but {wrong.sum()} do not: "
+            f"{first_few(ids[wrong])} (the first sums to {rows[wrong][0].sum():.4g}); apply a softmax to logits, or divide "
+            "each row by its sum"
+        )
