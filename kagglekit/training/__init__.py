@@ -1,0 +1,1 @@
+"""Folds to runs on disk."""

@@ -1,0 +1,122 @@
+"""From a run's networks to predictions of every row, with the views that help."""
+
+import numpy as np
+import tensorflow as tf
+from tqdm.auto import tqdm
+
+from kagglekit._checks import check_choice
+from kagglekit.inputs.augment import POLICIES
+from kagglekit.inputs.pipeline import eval_dataset
+from kagglekit.inputs.records import open_records
+from kagglekit.inputs.views import VIEWS
+from kagglekit.predictions import metrics
+from kagglekit.predictions.ensemble import average_probabilities
+from kagglekit.predictions.store import Predictions
+
+
+def predict(run, *, tta="auto"):
+    """Predict the training rows out-of-fold and the test rows by the mean of the folds' networks.
+
+    Args:
+        run: a complete `Run`.
+        tta: test-time views. `"auto"` tries, beside the picture itself, the flips that the run's policy trains with and a
+            slight zoom, and keeps a view only if adding it does not worsen the out-of-fold metric and lowers the
+            out-of-fold log loss. A list of names from `kagglekit.inputs.views.VIEWS` is used as it is.
+
+    Returns:
+        `Predictions`; `info["views"]` names the views and `info["tried"]` what each would have scored. The result is
+        kept in the run's folder and found there again.
+
+    Raises:
+        ValueError: if the run is not complete, or a view is unknown.
+    """
+    if not run.complete:
+        raise ValueError(f"{run!r} is not complete; call kk.cross_validate with its recipe again to finish it")
+    recipe, info = run.recipe, run.info
+    for view in [] if tta == "auto" else tta:
+        check_choice("view", view, VIEWS)
+    size = recipe.image_size if isinstance(recipe.image_size, int) else "x".join(map(str, recipe.image_size))
+    stored = run.folder / "predictions" / f"{tta if tta == 'auto' else '+'.join(tta)}-{size}.npz"
+    if stored.is_file():
+        return Predictions.load(stored)
+    records = open_records(info["records"])
+    networks = {fold: run.model(fold) for fold in info["folds"]}
+    order = run.oof  # the rows in their order, and the first view
+    labels = order["label"].map({name: number for number, name in enumerate(info["class_names"])}).to_numpy()
+
+    def out_of_fold(view):
+        if view == "identity":
+            return order[info["class_names"]].to_numpy(np.float64)
+        parts = [predict_rows(network, eval_dataset(records, recipe, fold, view=view)) for fold, network in networks.items()]
+        _require_same(order["image_id"].tolist(), np.concatenate([ids for _, _, ids in parts]).tolist())
+        return np.concatenate([probabilities for probabilities, _, _ in parts]).astype(np.float64)
+
+    views, oof, tried = _choose(tta, _candidates(recipe), out_of_fold, labels, info["metric"])
+    test_ids, test = np.array([], dtype=str), np.zeros((0, len(info["class_names"])))
+    if "test" in records.manifest["parts"]:
+        rounds = [(network, view) for network in networks.values() for view in views]
+        results = [
+            predict_rows(network, eval_dataset(records, recipe, "test", view=view))
+            for network, view in tqdm(rounds, desc="predicting test", leave=False)
+        ]
+        test_ids = results[0][2]
+        test = average_probabilities([probabilities for probabilities, _, _ in results])
+    predictions = Predictions(
+        name=run.name,
+        class_names=info["class_names"],
+        oof_ids=order["image_id"].to_numpy(dtype=str),
+        oof=oof,
+        oof_labels=labels,
+        oof_folds=order["fold"].to_numpy(),
+        test_ids=test_ids,
+        test=test,
+        metric=info["metric"],
+        info={"views": views, "tried": tried, "size": size, "run": run.name},
+    )
+    predictions.save(stored)
+    return predictions
+
+
+def predict_rows(model, dataset):
+    """Predict every row of a dataset of `eval_dataset`.
+
+    Args:
+        model: a Keras network.
+        dataset: batches of `(images, labels, image_ids)`.
+
+    Returns:
+        `(probabilities, labels, image_ids)`: float32 `(rows, classes)`, int64 `(rows,)` and text `(rows,)`.
+    """
+    infer = tf.function(lambda images: model(images, training=False), input_signature=[dataset.element_spec[0]])
+    parts = [(infer(images).numpy(), labels.numpy(), ids.numpy()) for images, labels, ids in dataset]
+    probabilities, labels, ids = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return probabilities, labels, np.char.decode(ids.astype(bytes), "utf-8")
+
+
+def _candidates(recipe):
+    """Flips that the policy trains with are known to be safe; others are not even tried."""
+    ops = {name for name, _ in POLICIES[recipe.policy]} if recipe.augment_strength else set()
+    flips = [view for view, op in (("hflip", "flip_horizontal"), ("vflip", "flip_vertical")) if op in ops]
+    return [*flips, "zoom"]
+
+
+def _choose(tta, candidates, out_of_fold, labels, metric):
+    if tta != "auto":
+        mean = average_probabilities([out_of_fold(view) for view in tta])
+        return list(tta), mean, {}
+    views, kept = ["identity"], [out_of_fold("identity")]
+    tried = {"identity": metrics.score(metric, labels, kept[0])}
+    for view in candidates:
+        mean = average_probabilities([*kept, candidate := out_of_fold(view)])
+        tried[f"{' + '.join(views)} + {view}"] = new = metrics.score(metric, labels, mean)
+        old = average_probabilities(kept)
+        worse = metrics.better(metric, metrics.score(metric, labels, old), new)
+        if not worse and metrics.log_loss(labels, mean) < metrics.log_loss(labels, old):
+            views.append(view)
+            kept.append(candidate)
+    return views, average_probabilities(kept), tried
+
+
+def _require_same(expected, found):
+    if expected != found:
+        raise ValueError("the records' rows are not those that the run was trained on; train the run again")

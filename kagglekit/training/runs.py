@@ -1,0 +1,175 @@
+"""A run on disk: what was asked, what each fold gave, and where to go on."""
+
+import dataclasses
+import datetime
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from kagglekit._files import content_hash, read_json, write_json, written_whole
+from kagglekit.predictions import metrics
+from kagglekit.recipe import Recipe
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Run:
+    """A cross-validated training run. Made by `kk.cross_validate`, found again by `kk.list_runs`.
+
+    The folder holds `recipe.yaml`, `environment.json`, `run.json`, one folder a finished fold (`model.keras`, `oof.npz`,
+    `history.csv`) and `predictions/`. A fold's folder appears when the fold is complete.
+
+    Args:
+        folder: where the run lies.
+    """
+
+    folder: Path
+
+    @property
+    def name(self):
+        return self.folder.name
+
+    @property
+    def recipe(self):
+        return Recipe.from_yaml(self.folder / "recipe.yaml")
+
+    @property
+    def info(self):
+        """What `run.json` says: `class_names`, `folds` (numbers), `metric`, `records` (folder), `competition`."""
+        return read_json(self.folder / "run.json")
+
+    def fold_folder(self, fold):
+        return self.folder / f"fold{fold}"
+
+    @property
+    def finished_folds(self):
+        return [fold for fold in self.info["folds"] if self.fold_folder(fold).is_dir()]
+
+    @property
+    def complete(self):
+        return self.finished_folds == self.info["folds"]
+
+    def model(self, fold):
+        """Load the network of a fold, ready to predict: float pixels in `[0, 255]` to probabilities."""
+        import keras
+
+        path = self.fold_folder(fold) / "model.keras"
+        if not path.is_file():
+            raise FileNotFoundError(f"{self.name} has no model of fold {fold}; finished folds: {self.finished_folds}")
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+    @property
+    def oof(self):
+        """Out-of-fold predictions of the finished folds: a DataFrame with `image_id`, `fold`, `label`, `predicted`,
+        and one column of probabilities per class."""
+        names = self.info["class_names"]
+        parts = []
+        for fold in self.finished_folds:
+            with np.load(self.fold_folder(fold) / "oof.npz", allow_pickle=False) as stored:
+                part = pd.DataFrame(stored["probabilities"], columns=names)
+                part.insert(0, "image_id", stored["image_ids"])
+                part.insert(1, "fold", fold)
+                part.insert(2, "label", np.array(names, dtype=object)[stored["labels"]])
+                part.insert(3, "predicted", np.array(names, dtype=object)[stored["probabilities"].argmax(axis=1)])
+            parts.append(part)
+        if not parts:
+            raise FileNotFoundError(f"{self.folder} has no finished fold yet; start kk.cross_validate again to go on")
+        return pd.concat(parts, ignore_index=True)
+
+    @property
+    def score(self):
+        """The competition's metric over all out-of-fold rows of the finished folds."""
+        return self._score(self.oof)
+
+    def scores(self):
+        """Return the metric of each finished fold: `{fold: score}`."""
+        return {int(fold): self._score(part) for fold, part in self.oof.groupby("fold")}
+
+    def _score(self, table):
+        names = self.info["class_names"]
+        numbers = table["label"].map({name: number for number, name in enumerate(names)}).to_numpy(np.int64)
+        return metrics.score(self.info["metric"], numbers, table[names].to_numpy(np.float64))
+
+    @property
+    def history(self):
+        """One line per fold and epoch: losses, metric, learning rate, seconds."""
+        return pd.concat(
+            [pd.read_csv(self.fold_folder(fold) / "history.csv") for fold in self.finished_folds], ignore_index=True
+        )
+
+    def __repr__(self):
+        done, folds = self.finished_folds, self.info["folds"]
+        score = f", out-of-fold {self.info['metric']} {self.score:.4f}" if done else ""
+        return f"Run {self.name}: {len(done)} of {len(folds)} folds{score}"
+
+    def _repr_html_(self):
+        rows = "".join(f"<tr><td>{fold}</td><td>{score:.4f}</td></tr>" for fold, score in self.scores().items())
+        following = "kk.predict(run)" if self.complete else "kk.cross_validate(comp, folds, recipe) to go on"
+        return (
+            f"<b>{self!r}</b><table><tr><th>fold</th><th>{self.info['metric']}</th></tr>{rows}</table>"
+            f"<code>{self.folder}</code><br>Next: <code>{following}</code>"
+        )
+
+
+def list_runs(comp):
+    """Return the competition's complete runs, in the order of their names.
+
+    Args:
+        comp: a `Competition`.
+
+    Returns:
+        List of `Run`. Unfinished ones are left out; calling `kk.cross_validate` again finishes them.
+    """
+    folders = sorted((comp.workspace / "runs").glob("*/run.json"))
+    return [run for run in (Run(path.parent) for path in folders) if run.complete]
+
+
+def open_run(comp, folds, recipe, records, *, model_key=None, parent=None, fold_numbers=None):
+    """Make the folder of a run, or find the one that did the same; writes what was asked before anything is trained.
+
+    Args:
+        comp, folds, recipe, records: what is trained on.
+        model_key: text that names a network of the user's own. Defaults to the recipe's backbone.
+        parent: folder of runs. Defaults to `runs` in the competition's workspace.
+        fold_numbers: folds to train. Defaults to all.
+    """
+    numbers = sorted(int(fold) for fold in folds.unique()) if fold_numbers is None else list(fold_numbers)
+    key = content_hash([recipe.hash, comp.metric, records.manifest["key"], numbers, model_key])
+    folder = Path(parent or comp.workspace / "runs") / f"{recipe.name}-{key}"
+    if not (folder / "run.json").is_file():
+        with written_whole(folder) as temporary:
+            temporary.mkdir(parents=True)
+            recipe.to_yaml(temporary / "recipe.yaml")
+            write_json(temporary / "environment.json", describe_environment())
+            write_json(
+                temporary / "run.json",
+                {
+                    "competition": comp.name,
+                    "class_names": comp.class_names,
+                    "metric": comp.metric,
+                    "folds": numbers,
+                    "records": str(records.folder),
+                    "model": model_key or recipe.backbone,
+                },
+            )
+    return Run(folder)
+
+
+def describe_environment():
+    """Return what the bits of a run depend on: versions, machine, thread counts; and when it began."""
+    import os
+
+    import tensorflow as tf
+
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "system": platform.platform(),
+        "processors": os.cpu_count(),
+        "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count(),
+        "gpus": [device.name for device in tf.config.list_physical_devices("GPU")],
+        "versions": {name: metadata.version(name) for name in ("kagglekit", "tensorflow", "keras", "numpy")},
+    }

