@@ -25,6 +25,8 @@ _MODULE_OF = {
     "duplicate_groups": "competition.quality",
     "assign_folds": "competition.folds",
     "fold_report": "competition.folds",
+    "save_folds": "competition.folds",
+    "load_folds": "competition.folds",
     "write_records": "inputs.records",
     "open_records": "inputs.records",
     "train_dataset": "inputs.pipeline",
@@ -40,6 +42,7 @@ _MODULE_OF = {
     "list_runs": "training.runs",
     "predict": "training.prediction",
     "tune": "training.tuning",
+    "read_trials": "training.tuning",
     "Predictions": "predictions.store",
     "blend": "predictions.ensemble",
     "make_submission": "predictions.submission",
@@ -58,6 +61,9 @@ _MODULE_OF = {
 
 # TensorFlow reads these when it is imported; a value that the user has set stays.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# TensorFlow switches oneDNN on by itself only where it finds AVX-512; with AVX2 alone (AMD) it is 1.5 times as fast
+# too.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 __all__ = list(_MODULE_OF)

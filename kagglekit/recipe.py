@@ -63,9 +63,9 @@ class Recipe:
     batch_size: int = 32
     policy: str = "light"
     augment_strength: float = 1.0
-    frozen_epochs: int = 4
+    frozen_epochs: int = 20
     frozen_learning_rate: float = 3e-3
-    epochs: int = 3
+    epochs: int = 2
     learning_rate: float = 3e-4
     unfrozen_layers: float = 0.5
     dropout: float = 0.2

@@ -1,4 +1,4 @@
-"""The built-in competition: scikit-learn's 1,797 real handwritten digits, 8x8 pixels, as an organiser would hand them out.
+"""The built-in competition: scikit-learn's 1,797 real handwritten digits of 8x8 pixels, as an organiser would do it.
 
 Source: E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998
 (https://doi.org/10.24432/C50P49), the test part, as `sklearn.datasets.load_digits` ships it.
@@ -30,7 +30,9 @@ def _write(target):
     data = load_digits()
     pixels = np.rint(data.images * 255 / 16).astype(np.uint8)  # 17 grey levels, 0 to 16
     order = np.random.default_rng(0).permutation(len(pixels))
-    frame = pd.DataFrame({"id": [f"{number:05d}" for number in range(len(pixels))], "label": data.target[order].astype(str)})
+    frame = pd.DataFrame(
+        {"id": [f"{number:05d}" for number in range(len(pixels))], "label": data.target[order].astype(str)}
+    )
     parts = {"test": frame.iloc[:TEST_ROWS], "train": frame.iloc[TEST_ROWS:]}
     for part, rows in parts.items():
         (target / part).mkdir(parents=True)

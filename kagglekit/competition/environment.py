@@ -1,6 +1,8 @@
 """Where things lie: in a checkout, on Kaggle, or anywhere else."""
 
+import contextlib
 import os
+from importlib import metadata
 from pathlib import Path
 
 KAGGLE_ROOT = Path("/kaggle")
@@ -52,6 +54,15 @@ def input_mounts():
         found = sorted(path for path in KAGGLE_ROOT.glob(pattern) if path.is_dir())
         mounts += [path for path in found if path.name not in ("competitions", "datasets")]
     return mounts
+
+
+def installed_versions(*names):
+    """Return the versions of the packages that are installed: `{name: version}`."""
+    versions = {}
+    for name in names:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return versions
 
 
 def find_folder(name):

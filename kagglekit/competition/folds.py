@@ -5,7 +5,8 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from kagglekit._checks import first_few
-from kagglekit.competition.tables import as_series
+from kagglekit._files import written_whole
+from kagglekit.competition.tables import as_series, read_text_csv
 
 
 def assign_folds(comp, n_splits=5, *, groups=None, seed=0):
@@ -44,7 +45,7 @@ def assign_folds(comp, n_splits=5, *, groups=None, seed=0):
     if counts.min() < n_splits:
         rare = counts[counts < n_splits]
         raise ValueError(
-            f"class {rare.index[-1]!r} has {rare.iloc[-1]} images, fewer than {n_splits} folds ({len(rare)} such classes: "
+            f"class {rare.index[-1]!r} has {rare.iloc[-1]} images, fewer than {n_splits} folds (such classes: "
             f"{first_few(rare.index)}); use n_splits={max(counts.min(), 2)}, or merge or remove the class"
         )
     codes = table["label"].factorize(sort=True)[0]
@@ -92,10 +93,14 @@ def fold_report(comp, folds, groups=None):
     expected = np.outer(table.sum(axis=1), sizes / len(fold))
     uneven = float(np.abs(table.to_numpy() - expected).max())
     largest_group = int(group.value_counts().iloc[0])
-    crossing = group.groupby(group).apply(lambda part: fold[part.index].nunique() > 1)
+    crossing = fold.groupby(group).nunique() > 1
     lacking = [f"{name} in fold {number}" for name, row in table.iterrows() for number in row.index[row == 0]]
     lines = [
-        ("images in a fold", f"{sizes.min()} to {sizes.max()}", _verdict(np.ptp(sizes) <= max(2 * largest_group, 1), "uneven")),
+        (
+            "images in a fold",
+            f"{sizes.min()} to {sizes.max()}",
+            _verdict(np.ptp(sizes) <= max(2 * largest_group, 1), "uneven"),
+        ),
         (
             "largest distance from a class's fair share",
             f"{uneven:.1f} images",
@@ -110,6 +115,31 @@ def fold_report(comp, folds, groups=None):
         ),
     ]
     return pd.DataFrame(lines, columns=["check", "value", "verdict"])
+
+
+def save_folds(comp, folds):
+    """Write the folds to `folds.csv` in the competition's workspace, for the later notebooks; return its path."""
+    folds = as_series(folds, comp.train["image_id"], "folds").astype(int)
+    path = comp.workspace / "folds.csv"
+    with written_whole(path) as temporary:
+        folds.rename_axis("image_id").rename("fold").to_csv(temporary)
+    return path
+
+
+def load_folds(comp):
+    """Read the folds that `save_folds` wrote.
+
+    Raises:
+        FileNotFoundError: if there are none yet.
+        ValueError: if they are not those of the competition's images.
+    """
+    path = comp.workspace / "folds.csv"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no {path}; run the notebook 01_eda first, or call kk.save_folds(comp, kk.assign_folds(comp))"
+        )
+    table = read_text_csv(path).set_index("image_id")["fold"].astype(int)
+    return as_series(table, comp.train["image_id"], f"folds in {path}")
 
 
 def _verdict(fine, otherwise):

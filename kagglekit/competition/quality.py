@@ -99,7 +99,13 @@ def _look_at(path):
         with Image.open(path) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
-                return width, height, image.mode, size, f"unreadable: {width}x{height} is over {MAX_PIXELS} pixels"
+                return (
+                    width,
+                    height,
+                    image.mode,
+                    size,
+                    f"unreadable: {width}x{height} is over {MAX_PIXELS} pixels",
+                )
             image.load()
             return width, height, image.mode, size, _oddity(path, image)
     except UnidentifiedImageError:
@@ -124,10 +130,13 @@ def _pixel_hashes(comp, table):
     def pixel_hash(source):
         try:
             with Image.open(comp.root / source) as image:
-                upright = ImageOps.exif_transpose(image).convert("RGBA")
-        except (OSError, SyntaxError, ValueError) as error:
+                upright = ImageOps.exif_transpose(image)
+                if not upright.mode.startswith(("I", "F")):  # convert would clip 16 bits and more to 8
+                    upright = upright.convert("RGBA")
+                pixels = upright.tobytes()
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise ValueError(f"{comp.root / source} cannot be read ({error}); see kk.check_images(comp)") from error
-        return hashlib.sha256(repr(upright.size).encode() + upright.tobytes()).hexdigest()[:16]
+        return hashlib.sha256(repr((upright.mode, upright.size)).encode() + pixels).hexdigest()[:16]
 
     return _parallel("looking for duplicates", pixel_hash, table["source"].tolist())
 

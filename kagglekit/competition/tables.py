@@ -52,8 +52,8 @@ class Competition:
     @property
     def class_names(self):
         """Sorted labels as a list of text; whole numbers are sorted by value. Position = the network's output."""
-        names = self.train["label"].unique().tolist()
-        return sorted(names, key=int) if all(name.isdecimal() for name in names) else sorted(names)
+        names = sorted(self.train["label"].unique())
+        return sorted(names, key=int) if all(name.isdecimal() for name in names) else names
 
     @property
     def workspace(self):
@@ -64,7 +64,10 @@ class Competition:
     def hash(self):
         """Names the rows: equal ids, labels, groups and sources give equal text. Pixels are hashed by the records."""
         columns = [column for column in ("image_id", "id", "source", "label", "group") if column in self.train]
-        tables = [self.train[columns].to_numpy().tolist(), self.test[["image_id", "id", "source"]].to_numpy().tolist()]
+        tables = [
+            self.train[columns].to_numpy().tolist(),
+            self.test[["image_id", "id", "source"]].to_numpy().tolist(),
+        ]
         return content_hash([self.class_names, *tables])
 
     def __repr__(self):
@@ -93,6 +96,8 @@ def read_text_csv(path):
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no readable CSV: {error}") from error
+    if not isinstance(table.index, pd.RangeIndex):  # pandas would take the first cells for names of the rows
+        raise ValueError(f"{path} is no readable CSV: rows have more cells than the header; quote the commas inside")
     return table.astype(object)
 
 
@@ -104,9 +109,10 @@ def as_series(values, ids, what):
         values = list(values)
         if len(values) != len(ids):
             raise ValueError(f"expected {what} for {len(ids)} rows, got {len(values)}")
-        return pd.Series(values, index=list(ids))
+        values = pd.Series(values, index=list(ids))
     check_unique(f"image_id in {what}", values.index)
-    missing = [identifier for identifier in ids if identifier not in values.index]
-    if missing:
+    values = values.reindex(list(ids))
+    missing = values.index[values.isna()]
+    if len(missing):
         raise ValueError(f"{what} lack {len(missing)} images: {first_few(missing)}; expected one for each row of train")
-    return values.loc[list(ids)]
+    return values

@@ -76,7 +76,9 @@ class Records:
         names = [part if part == "test" else f"fold{part}" for part in parts]
         missing = [name for name in names if name not in self.manifest["parts"]]
         if missing:
-            raise ValueError(f"no records of {first_few(missing)} in {self.folder}; there are {list(self.manifest['parts'])}")
+            raise ValueError(
+                f"no records of {first_few(missing)} in {self.folder}; there are {list(self.manifest['parts'])}"
+            )
         return [shard for name in names for shard in self.manifest["parts"][name]]
 
 
@@ -97,7 +99,8 @@ def write_records(comp, folds, *, record_size=280, folder=None):
         `Records`.
 
     Raises:
-        ValueError: naming the images that cannot be decoded; nothing half-written stays behind.
+        ValueError: naming the images that cannot be decoded (nothing half-written stays behind), or if `folder` holds
+            files that are no records.
 
     Example:
 
@@ -112,8 +115,11 @@ def write_records(comp, folds, *, record_size=280, folder=None):
         raise ValueError(f"images without a fold: {first_few(folds.index[folds < 0])}; expected numbers from 0")
     key = content_hash([FORMAT_VERSION, comp.hash, folds.tolist(), record_size, _sizes(comp)])
     folder = Path(folder) if folder else comp.workspace / "records" / key
-    if (folder / "manifest.json").is_file() and read_json(folder / "manifest.json")["key"] == key:
-        return open_records(folder)
+    if (folder / "manifest.json").is_file():
+        if read_json(folder / "manifest.json")["key"] == key:
+            return open_records(folder)
+    elif folder.is_dir() and any(folder.iterdir()):  # it would be replaced as a whole
+        raise ValueError(f"{folder} holds files but no manifest.json, so no records; choose an empty or a new folder")
 
     label_numbers = {name: number for number, name in enumerate(comp.class_names)}
     train = comp.train.assign(row=range(len(comp.train)), number=comp.train["label"].map(label_numbers))
@@ -170,7 +176,9 @@ def open_records(folder):
         raise FileNotFoundError(f"{folder} has no manifest.json; expected a folder that kk.write_records wrote")
     manifest = read_json(folder / "manifest.json")
     if manifest.get("format_version") != FORMAT_VERSION:
-        raise ValueError(f"{folder} holds records of format {manifest.get('format_version')}, expected {FORMAT_VERSION}")
+        raise ValueError(
+            f"{folder} holds records of format {manifest.get('format_version')}, expected {FORMAT_VERSION}"
+        )
     return Records(folder, manifest)
 
 
@@ -209,7 +217,7 @@ def _reencode(image, kind, record_size):
     if scale < 1:
         image = image.resize([max(1, round(side * scale)) for side in image.size], Image.Resampling.LANCZOS)
     stored = io.BytesIO()
-    if kind == "JPEG":
+    if kind in ("JPEG", "MPO"):  # MPO: a phone's JPEG with further pictures behind the first
         image.save(stored, "JPEG", quality=95, subsampling=0)
     else:
         image.save(stored, "PNG")

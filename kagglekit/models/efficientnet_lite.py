@@ -1,7 +1,7 @@
 """EfficientNet-Lite: EfficientNet without squeeze-and-excitation and with ReLU6, made for phones and CPUs.
 
-References: M. Tan, Q. Le, "EfficientNet" (https://arxiv.org/abs/1905.11946); the Lite variants (fixed stem and head, first
-and last stage not deepened): https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite.
+References: M. Tan, Q. Le, "EfficientNet" (https://arxiv.org/abs/1905.11946); the Lite variants (fixed stem and head,
+first and last stage not deepened): https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite.
 """
 
 import math
@@ -12,7 +12,11 @@ from keras import layers
 from kagglekit.models.torch_weights import read_state_dict
 
 # name -> width factor, depth factor
-VARIANTS = {"efficientnet_lite0": (1.0, 1.0), "efficientnet_lite1": (1.0, 1.1), "efficientnet_lite2": (1.1, 1.2)}
+VARIANTS = {
+    "efficientnet_lite0": (1.0, 1.0),
+    "efficientnet_lite1": (1.0, 1.1),
+    "efficientnet_lite2": (1.1, 1.2),
+}
 # kernel, repeats, filters, expansion, stride: table 1 of the paper
 _STAGES = (
     (3, 1, 16, 1, 1),
@@ -54,7 +58,7 @@ def efficientnet_lite(variant, inputs, *, include_top=False):
 
 
 def load_torch_weights(model, path):
-    """Load a PyTorch state dict into a model made of `efficientnet_lite`, by name; `fc` is left out where there is none.
+    """Load a PyTorch state dict into a model made of `efficientnet_lite`, by name; `fc` is not needed.
 
     Raises:
         ValueError: naming the tensor that is missing or whose shape does not fit.
@@ -77,7 +81,13 @@ def load_torch_weights(model, path):
 
 
 def _torch_name(layer_name):
-    fixed = {"stem_conv": "_conv_stem", "stem_bn": "_bn0", "head_conv": "_conv_head", "head_bn": "_bn1", "fc": "_fc"}
+    fixed = {
+        "stem_conv": "_conv_stem",
+        "stem_bn": "_bn0",
+        "head_conv": "_conv_head",
+        "head_bn": "_bn1",
+        "fc": "_fc",
+    }
     if layer_name in fixed:
         return fixed[layer_name]
     block, _, part = layer_name.partition("_")
@@ -96,7 +106,12 @@ def _block(inputs, name, kernel, filters, expansion, stride):
         x = _conv(x, x.shape[-1] * expansion, 1, name=f"{name}_expand_conv")
         x = _relu6(_norm(x, f"{name}_bn0"))
     x = layers.DepthwiseConv2D(
-        kernel, stride, padding="same", use_bias=False, depthwise_initializer="he_normal", name=f"{name}_depthwise_conv"
+        kernel,
+        stride,
+        padding="same",
+        use_bias=False,
+        depthwise_initializer="he_normal",
+        name=f"{name}_depthwise_conv",
     )(x)
     x = _relu6(_norm(x, f"{name}_bn1"))
     x = _norm(_conv(x, filters, 1, name=f"{name}_project_conv"), f"{name}_bn2")

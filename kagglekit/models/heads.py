@@ -8,12 +8,19 @@ from kagglekit.models.backbones import build_backbone, flat_layers
 
 
 def build_classifier(
-    num_classes, *, backbone="efficientnet_lite0", weights="imagenet", image_size=224, channels=3, pooling="avg", dropout=0.2
+    num_classes,
+    *,
+    backbone="efficientnet_lite0",
+    weights="imagenet",
+    image_size=224,
+    channels=3,
+    pooling="avg",
+    dropout=0.2,
 ):
     """Build an image classifier that takes raw pixels and gives probabilities.
 
     The model consists of Keras's own layers alone, the normalisation included, so that it loads and predicts wherever
-    Keras is, without this library. Its layer `backbone` is the feature extractor.
+    Keras is, without this library. Its layer `backbone` gives the feature map, its layer `features` the pooled vector.
 
     Args:
         num_classes: number of classes, 2 or more.
@@ -40,7 +47,8 @@ def build_classifier(
     extractor = build_backbone(backbone, image_size, channels=channels, weights=weights)
     inputs = keras.Input(extractor.input_shape[1:], name="pixels")
     x = extractor(inputs)
-    x = layers.GlobalAveragePooling2D()(x) if pooling == "avg" else layers.GlobalMaxPooling2D()(x)
+    pool = layers.GlobalAveragePooling2D if pooling == "avg" else layers.GlobalMaxPooling2D
+    x = pool(name="features")(x)
     x = layers.Dropout(dropout, name="dropout")(x)
     # float32 whatever the policy: under mixed precision the softmax would be half precision
     outputs = layers.Dense(num_classes, activation="softmax", dtype="float32", name="probabilities")(x)
@@ -83,3 +91,15 @@ def unfreeze_backbone(model, share=1.0, *, batch_norm=False):
         is_norm = isinstance(layer, keras.layers.BatchNormalization)
         layer.trainable = number >= first and (batch_norm or not is_norm)
     return sum(layer.trainable for layer in weighted)
+
+
+def split_at_features(model):
+    """Split a classifier at its layer `features` into two models that share its layers.
+
+    While the backbone is frozen the first half gives the same vector in every epoch, so it need be computed only once.
+
+    Returns:
+        `(extractor, head)`: pixels to `(batch, filters)`, and those to probabilities.
+    """
+    features = model.get_layer("features").output
+    return keras.Model(model.input, features, name="extractor"), keras.Model(features, model.output, name="head")

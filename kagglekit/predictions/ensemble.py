@@ -27,7 +27,9 @@ def average_probabilities(probabilities, weights=None):
     probabilities = np.asarray(probabilities, np.float64)
     weights = np.ones(len(probabilities)) if weights is None else np.asarray(weights, np.float64)
     if weights.shape != (len(probabilities),) or (weights < 0).any() or weights.sum() <= 0:
-        raise ValueError(f"expected {len(probabilities)} weights, none negative and not all zero, got {weights.tolist()}")
+        raise ValueError(
+            f"expected {len(probabilities)} weights, none negative and not all zero, got {weights.tolist()}"
+        )
     return np.tensordot(weights / weights.sum(), probabilities, axes=1)
 
 
@@ -70,7 +72,9 @@ def blend(comp, predictions, *, method="mean", name="blend"):
     for member, position in zip(predictions, positions, strict=True):
         different = member.oof_labels[position] != first.oof_labels
         if different.any():
-            raise ValueError(f"{member.name} and {first.name} give different labels to {first_few(first.oof_ids[different])}")
+            raise ValueError(
+                f"{member.name} and {first.name} give different labels to {first_few(first.oof_ids[different])}"
+            )
     oof = [member.oof[position] for member, position in zip(predictions, positions, strict=True)]
     test = [member.test[_align(member, "test", test_ids)] for member in predictions]
     return Predictions(
@@ -97,7 +101,7 @@ def _align(member, part, wanted):
     foreign = places.keys() - set(wanted)
     if missing or foreign:
         raise ValueError(
-            f"{member.name}: the {part} ids do not match: {len(missing)} missing ({first_few(missing)}), {len(foreign)} "
-            f"foreign ({first_few(sorted(foreign))})"
+            f"{member.name}: the {part} ids do not match: {len(missing)} missing ({first_few(missing)}), "
+            f"{len(foreign)} foreign ({first_few(sorted(foreign))})"
         )
     return np.array([places[identifier] for identifier in wanted], dtype=np.int64)

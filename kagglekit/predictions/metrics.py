@@ -7,7 +7,7 @@ from kagglekit._checks import check_choice
 
 
 def accuracy(labels, probabilities):
-    """Share of rows whose most probable class is right. `labels` are class numbers, `probabilities` `(rows, classes)`."""
+    """Share of rows whose most probable class is right."""
     return float(np.mean(np.argmax(probabilities, axis=1) == np.asarray(labels)))
 
 
@@ -60,8 +60,10 @@ def score(metric, labels, probabilities):
     """
     check_choice("metric", metric, METRICS)
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
-    if probabilities.ndim != 2 or len(labels) != len(probabilities) or len(labels) == 0:
-        raise ValueError(f"expected labels (rows,) and probabilities (rows, classes), got {labels.shape} and {probabilities.shape}")
+    if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1] or len(labels) == 0:
+        raise ValueError(
+            f"expected labels (rows,) and probabilities (rows, classes), got {labels.shape} and {probabilities.shape}"
+        )
     if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0 or labels.max() >= probabilities.shape[1]:
         raise ValueError(f"expected labels to be class numbers from 0 to {probabilities.shape[1] - 1}")
     return METRICS[metric][0](labels, probabilities)

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from kagglekit._checks import first_few
+from kagglekit._checks import check_unique, first_few
 from kagglekit.competition import digits
 from kagglekit.competition.tables import read_text_csv
 from kagglekit.predictions import metrics
@@ -25,7 +25,10 @@ def score_submission(comp, path):
     answers_path = comp.root / digits.ANSWERS
     if not answers_path.is_file():
         return None
-    answers, submitted = (read_text_csv(file).set_index(comp.id_column)[comp.label_column] for file in (answers_path, path))
+    answers, submitted = (
+        read_text_csv(file).set_index(comp.id_column)[comp.label_column] for file in (answers_path, path)
+    )
+    check_unique(f"id in {path}", submitted.index)
     if set(answers.index) != set(submitted.index):
         foreign = sorted(set(answers.index) ^ set(submitted.index))
         raise ValueError(f"{path}: the ids are not those of the answers: {first_few(foreign)}")
@@ -63,4 +66,6 @@ def reference_score(comp, folds, *, side=8):
 def _grey_pixels(path, side):
     with Image.open(path) as image:
         grey = image.convert("L")
-        return np.asarray(grey if grey.size == (side, side) else grey.resize((side, side), Image.Resampling.BOX), np.float64)
+        return np.asarray(
+            grey if grey.size == (side, side) else grey.resize((side, side), Image.Resampling.BOX), np.float64
+        )

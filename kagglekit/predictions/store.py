@@ -85,10 +85,12 @@ class Predictions:
         lacking = [column for column in [id_column, "label", *classes] if column not in oof]
         if lacking:
             raise ValueError(f"the out-of-fold frame lacks the columns {first_few(lacking)}")
-        numbers = {label: number for number, label in enumerate(classes)}
+        numbers = {str(label): number for number, label in enumerate(classes)}
         unknown = sorted(set(oof["label"].astype(str)) - set(numbers))
         if unknown:
-            raise ValueError(f"labels that are no column of probabilities: {first_few(unknown)}; the classes are {classes}")
+            raise ValueError(
+                f"labels that are no column of probabilities: {first_few(unknown)}; the classes are {classes}"
+            )
         return cls(
             name=name,
             class_names=[str(label) for label in classes],
@@ -119,7 +121,9 @@ class Predictions:
     def __repr__(self):
         views = f", views {', '.join(self.info['views'])}" if "views" in self.info else ""
         score = "no out-of-fold rows" if self.score is None else f"out-of-fold {self.metric} {self.score:.4f}"
-        return f"Predictions {self.name!r}: {len(self.oof)} out-of-fold rows, {len(self.test)} test rows, {score}{views}"
+        return (
+            f"Predictions {self.name!r}: {len(self.oof)} out-of-fold rows, {len(self.test)} test rows, {score}{views}"
+        )
 
     def _repr_html_(self):
         from html import escape
@@ -140,6 +144,6 @@ def check_probabilities(what, ids, rows):
     if wrong.any():
         raise ValueError(
             f"{what}: expected rows of probabilities from 0 to 1 that sum to 1, but {wrong.sum()} do not: "
-            f"{first_few(ids[wrong])} (the first sums to {rows[wrong][0].sum():.4g}); apply a softmax to logits, or divide "
-            "each row by its sum"
+            f"{first_few(ids[wrong])} (the first sums to {rows[wrong][0].sum():.4g}); apply a softmax to logits, or "
+            "divide each row by its sum"
         )

@@ -3,11 +3,11 @@
 import json
 import platform
 import re
-from importlib import metadata
 
 import numpy as np
 import pandas as pd
 
+from kagglekit import __version__
 from kagglekit._checks import check_unique, first_few, nearest
 from kagglekit._files import content_hash, written_whole
 from kagglekit.competition import environment
@@ -18,14 +18,15 @@ def make_submission(comp, predictions, path=None):
     """Write a submission that has exactly the sample's columns, ids and order, checked before it is written.
 
     The form follows the sample: class names (one column whose sample values are classes), probabilities per class (one
-    column for each class), or the probability of one class (one numeric column and two classes: the second class's).
+    column for each class), or the probability of one class (one numeric column and two classes: the class that the
+    column is named after, else the second).
 
     Args:
         comp: a `Competition`.
         predictions: `Predictions`, or a DataFrame that is a submission already or holds an id column and one column of
             probabilities per class; its rows may stand in any order.
-        path: the file to write. Defaults to `submissions/<competition>/<name>.csv`, named after the predictions, their
-            score and a hash of the content.
+        path: the `.csv` file to write. Defaults to `submissions/<competition>/<name>.csv`, named after the predictions,
+            their score and a hash of the content.
 
     Returns:
         Path of the CSV. Beside it stands a `.json` with runs, weights, score and versions; on Kaggle the file is also
@@ -43,11 +44,20 @@ def make_submission(comp, predictions, path=None):
     'zeros.csv'
     """
     if comp.test.empty:
-        raise ValueError(f"{comp.name} has no test images, so there is nothing to submit; put them into {comp.root / 'test'}")
+        raise ValueError(
+            f"{comp.name} has no test images, so there is nothing to submit; put them into {comp.root / 'test'}"
+        )
+    if path is not None and (environment.Path(path).suffix != ".csv" or environment.Path(path).is_dir()):
+        raise ValueError(f"expected path to name a file that ends in .csv, got {str(path)!r}")
     sample = _sample(comp)
     if isinstance(predictions, Predictions):
         frame = _from_predictions(comp, sample, predictions)
-        about = {"name": predictions.name, "metric": predictions.metric, "cv_score": predictions.score, **predictions.info}
+        about = {
+            "name": predictions.name,
+            "metric": predictions.metric,
+            "cv_score": predictions.score,
+            **predictions.info,
+        }
     elif isinstance(predictions, pd.DataFrame):
         frame = _from_frame(comp, sample, predictions)
         about = {"name": "frame", "metric": comp.metric, "cv_score": None}
@@ -59,8 +69,13 @@ def make_submission(comp, predictions, path=None):
         name = re.sub(r"[^\w.-]+", "_", about["name"])
         path = environment.submissions_folder() / comp.name / f"{name}{score}-{content_hash(text)}.csv"
     path = environment.Path(path)
-    versions = {name: metadata.version(name) for name in ("kagglekit", "keras", "tensorflow", "numpy", "pandas")}
-    about |= {"competition": comp.name, "rows": len(frame), "python": platform.python_version(), "versions": versions}
+    versions = {"kagglekit": __version__} | environment.installed_versions("keras", "tensorflow", "numpy", "pandas")
+    about |= {
+        "competition": comp.name,
+        "rows": len(frame),
+        "python": platform.python_version(),
+        "versions": versions,
+    }
     # The json first: a CSV that is there always has its json beside it.
     _write(path.with_suffix(".json"), json.dumps(about, indent=1, ensure_ascii=False) + "\n")
     _write(path, text)
@@ -101,7 +116,9 @@ def _form(comp, sample):
 
 def _from_predictions(comp, sample, predictions):
     if predictions.class_names != comp.class_names:
-        raise ValueError(f"{predictions.name} has the classes {predictions.class_names}, the competition {comp.class_names}")
+        raise ValueError(
+            f"{predictions.name} has the classes {predictions.class_names}, the competition {comp.class_names}"
+        )
     frame = pd.DataFrame(predictions.test, columns=predictions.class_names)
     frame.insert(0, sample.columns[0], predictions.test_ids)
     return _from_frame(comp, sample, frame)
@@ -110,8 +127,11 @@ def _from_predictions(comp, sample, predictions):
 def _from_frame(comp, sample, frame):
     id_column, columns, form = sample.columns[0], list(sample.columns[1:]), _form(comp, sample)
     if id_column not in frame:
-        raise ValueError(f"expected a column {id_column!r}.{nearest(id_column, frame.columns)} Got {list(frame.columns)}")
-    ids = frame[id_column].astype(str)
+        raise ValueError(
+            f"expected a column {id_column!r}.{nearest(id_column, frame.columns)} Got {list(frame.columns)}"
+        )
+    frame = frame.rename(columns=str)
+    ids = frame[id_column].map(str)
     check_unique(f"{id_column} of the submission", ids)
     wanted = sample[id_column].tolist()
     missing, foreign = sorted(set(wanted) - set(ids)), sorted(set(ids) - set(wanted))
@@ -126,12 +146,17 @@ def _from_frame(comp, sample, frame):
         check_probabilities("submission", wanted, probabilities)
         values = {
             "labels": lambda: {columns[0]: np.array(comp.class_names, dtype=object)[probabilities.argmax(axis=1)]},
-            "one probability": lambda: {columns[0]: probabilities[:, 1]},
+            "one probability": lambda: {columns[0]: probabilities[:, _asked_class(comp, columns[0])]},
             "probabilities": lambda: {name: probabilities[:, comp.class_names.index(name)] for name in columns},
         }[form]()
     else:
         values = _ready_values(comp, columns, form, frame)
     return pd.DataFrame({id_column: wanted, **values})[list(sample.columns)]
+
+
+def _asked_class(comp, column):
+    """The class that a column of one probability is named after, else the second."""
+    return comp.class_names.index(column) if column in comp.class_names else 1
 
 
 def _ready_values(comp, columns, form, frame):
@@ -143,10 +168,12 @@ def _ready_values(comp, columns, form, frame):
             f"{first_few(lacking)}, got {list(frame.columns)}"
         )
     if form == "labels":
-        labels = frame[columns[0]].astype(str)
+        labels = frame[columns[0]].map(str)
         unknown = labels[~labels.isin(comp.class_names)]
         if len(unknown):
-            raise ValueError(f"labels that are no class: {first_few(unknown.unique())} for ids {first_few(unknown.index)}")
+            raise ValueError(
+                f"labels that are no class: {first_few(unknown.unique())} for ids {first_few(unknown.index)}"
+            )
         return {columns[0]: labels.to_numpy()}
     values = frame[columns].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
     pair = np.hstack([1 - values, values])  # one probability: its complement belongs to the other class

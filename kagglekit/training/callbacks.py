@@ -28,8 +28,8 @@ class Progress(keras.callbacks.Callback):
         loss = (logs or {}).get("loss", 0.0)
         if not np.isfinite(loss):
             raise FloatingPointError(
-                f"{self.title}: the loss became {loss} in epoch {self.epoch + 1}, batch {batch + 1}; lower the learning "
-                "rate, or look at the images with kk.check_images(comp)"
+                f"{self.title}: the loss became {loss} in epoch {self.epoch + 1}, batch {batch + 1}; lower the "
+                "learning rate, or look at the images with kk.check_images(comp)"
             )
         self.bar.update()
         self.bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
@@ -39,7 +39,7 @@ class HeldOut(keras.callbacks.Callback):
     """Predict the held-out fold after each epoch and add the exact metric to the epoch's line of history.
 
     Args:
-        predict: function that returns `(probabilities, labels, image_ids)` of the held-out fold.
+        predict: function without arguments that returns `(probabilities, labels, image_ids)` of the held-out fold.
         metric: name of the metric.
         stage: name of the stage, for the history.
 
@@ -57,7 +57,7 @@ class HeldOut(keras.callbacks.Callback):
         self.started = time.monotonic()
 
     def on_epoch_end(self, epoch, logs=None):
-        self.last = probabilities, labels, _ = self.predict(self.model)
+        self.last = probabilities, labels, _ = self.predict()
         row = {"stage": self.stage, "epoch": epoch + 1}
         row |= {name: float(value) for name, value in (logs or {}).items()}
         row["held_out_loss"] = metrics.score("log_loss", labels, probabilities)

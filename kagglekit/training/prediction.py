@@ -19,9 +19,10 @@ def predict(run, *, tta="auto"):
 
     Args:
         run: a complete `Run`.
-        tta: test-time views. `"auto"` tries, beside the picture itself, the flips that the run's policy trains with and a
-            slight zoom, and keeps a view only if adding it does not worsen the out-of-fold metric and lowers the
-            out-of-fold log loss. A list of names from `kagglekit.inputs.views.VIEWS` is used as it is.
+        tta: test-time views. `"auto"` tries, beside the picture itself, the flips that the run's policy trains with
+            and a
+            slight zoom, and keeps a view only if adding it makes the out-of-fold metric better, or leaves it as it is
+            and lowers the log loss. A list of names from `kagglekit.inputs.views.VIEWS` is used as it is.
 
     Returns:
         `Predictions`; `info["views"]` names the views and `info["tried"]` what each would have scored. The result is
@@ -40,14 +41,16 @@ def predict(run, *, tta="auto"):
     if stored.is_file():
         return Predictions.load(stored)
     records = open_records(info["records"])
-    networks = {fold: run.model(fold) for fold in info["folds"]}
+    networks = {fold: inference(run.model(fold)) for fold in info["folds"]}
     order = run.oof  # the rows in their order, and the first view
     labels = order["label"].map({name: number for number, name in enumerate(info["class_names"])}).to_numpy()
 
     def out_of_fold(view):
         if view == "identity":
             return order[info["class_names"]].to_numpy(np.float64)
-        parts = [predict_rows(network, eval_dataset(records, recipe, fold, view=view)) for fold, network in networks.items()]
+        parts = [
+            predict_rows(network, eval_dataset(records, recipe, fold, view=view)) for fold, network in networks.items()
+        ]
         _require_same(order["image_id"].tolist(), np.concatenate([ids for _, _, ids in parts]).tolist())
         return np.concatenate([probabilities for probabilities, _, _ in parts]).astype(np.float64)
 
@@ -77,17 +80,22 @@ def predict(run, *, tta="auto"):
     return predictions
 
 
-def predict_rows(model, dataset):
+def inference(model):
+    """Return the network as one traced function of a batch of any size; make it once and use it for many datasets."""
+    signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)]
+    return tf.function(lambda images: model(images, training=False), input_signature=signature)
+
+
+def predict_rows(infer, dataset):
     """Predict every row of a dataset of `eval_dataset`.
 
     Args:
-        model: a Keras network.
+        infer: what `inference(model)` returned.
         dataset: batches of `(images, labels, image_ids)`.
 
     Returns:
         `(probabilities, labels, image_ids)`: float32 `(rows, classes)`, int64 `(rows,)` and text `(rows,)`.
     """
-    infer = tf.function(lambda images: model(images, training=False), input_signature=[dataset.element_spec[0]])
     parts = [(infer(images).numpy(), labels.numpy(), ids.numpy()) for images, labels, ids in dataset]
     probabilities, labels, ids = (np.concatenate(part) for part in zip(*parts, strict=True))
     return probabilities, labels, np.char.decode(ids.astype(bytes), "utf-8")
@@ -110,8 +118,9 @@ def _choose(tta, candidates, out_of_fold, labels, metric):
         mean = average_probabilities([*kept, candidate := out_of_fold(view)])
         tried[f"{' + '.join(views)} + {view}"] = new = metrics.score(metric, labels, mean)
         old = average_probabilities(kept)
-        worse = metrics.better(metric, metrics.score(metric, labels, old), new)
-        if not worse and metrics.log_loss(labels, mean) < metrics.log_loss(labels, old):
+        before = metrics.score(metric, labels, old)
+        tie_won = new == before and metrics.log_loss(labels, mean) < metrics.log_loss(labels, old)
+        if metrics.better(metric, new, before) or tie_won:
             views.append(view)
             kept.append(candidate)
     return views, average_probabilities(kept), tried

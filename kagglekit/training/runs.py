@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import os
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -18,8 +19,8 @@ from kagglekit.recipe import Recipe
 class Run:
     """A cross-validated training run. Made by `kk.cross_validate`, found again by `kk.list_runs`.
 
-    The folder holds `recipe.yaml`, `environment.json`, `run.json`, one folder a finished fold (`model.keras`, `oof.npz`,
-    `history.csv`) and `predictions/`. A fold's folder appears when the fold is complete.
+    The folder holds `recipe.yaml`, `environment.json`, `run.json`, one folder a finished fold (`model.keras`,
+    `oof.npz`, `history.csv`) and `predictions/`. A fold's folder appears when the fold is complete.
 
     Args:
         folder: where the run lies.
@@ -87,6 +88,11 @@ class Run:
         """Return the metric of each finished fold: `{fold: score}`."""
         return {int(fold): self._score(part) for fold, part in self.oof.groupby("fold")}
 
+    def score_of(self, folds):
+        """Return the metric over the out-of-fold rows of some folds."""
+        table = self.oof
+        return self._score(table[table["fold"].isin(folds)])
+
     def _score(self, table):
         names = self.info["class_names"]
         numbers = table["label"].map({name: number for number, name in enumerate(names)}).to_numpy(np.int64)
@@ -96,7 +102,8 @@ class Run:
     def history(self):
         """One line per fold and epoch: losses, metric, learning rate, seconds."""
         return pd.concat(
-            [pd.read_csv(self.fold_folder(fold) / "history.csv") for fold in self.finished_folds], ignore_index=True
+            [pd.read_csv(self.fold_folder(fold) / "history.csv") for fold in self.finished_folds],
+            ignore_index=True,
         )
 
     def __repr__(self):
@@ -159,8 +166,6 @@ def open_run(comp, folds, recipe, records, *, model_key=None, parent=None, fold_
 
 def describe_environment():
     """Return what the bits of a run depend on: versions, machine, thread counts; and when it began."""
-    import os
-
     import tensorflow as tf
 
     return {
@@ -170,6 +175,7 @@ def describe_environment():
         "system": platform.platform(),
         "processors": os.cpu_count(),
         "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count(),
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS"),
         "gpus": [device.name for device in tf.config.list_physical_devices("GPU")],
         "versions": {name: metadata.version(name) for name in ("kagglekit", "tensorflow", "keras", "numpy")},
     }

@@ -21,7 +21,8 @@ def suggest_recipe(comp, effort="standard"):
 
     Args:
         comp: a `Competition`.
-        effort: `"fast"` (a first score: the backbone stays frozen), `"standard"` or `"full"` (the whole network, longer).
+        effort: `"fast"` (a first score: the backbone stays frozen), `"standard"` or `"full"` (the whole network,
+        longer).
 
     Returns:
         `Recipe`; `recipe.reasons` says why, knob by knob.
@@ -76,15 +77,15 @@ def plan(comp, recipe, n_splits=5):
         DataFrame with `part`, `value` and `unit`: minutes of each stage and in all, megabytes of records and of the
         run, and gigabytes of memory. Measured on random images, so it holds within about a third.
     """
-    from kagglekit.training.cross_validation import _from_recipe, _set_trainable, _stages
+    from kagglekit.training.fold_trainer import model_from_recipe, set_trainable, stages
 
-    model = _from_recipe(len(comp.class_names), recipe)
+    model = model_from_recipe(len(comp.class_names), recipe)
     batch = np.random.default_rng(0).uniform(0, 255, (recipe.batch_size, *model.input_shape[1:])).astype(np.float32)
     labels = np.eye(len(comp.class_names), dtype=np.float32)[np.zeros(recipe.batch_size, int)]
     train_rows = len(comp.train) * (n_splits - 1)
     lines, total = [], 0.0
-    for stage, epochs, _ in _stages(recipe, model):
-        _set_trainable(model, stage, recipe)
+    for stage, epochs, _ in stages(recipe, model):
+        set_trainable(model, stage, recipe)
         model.compile(optimizer="sgd", loss="categorical_crossentropy", jit_compile=False)
         seconds, tracing = _seconds(lambda: model.train_on_batch(batch, labels))
         minutes = (epochs * train_rows / recipe.batch_size * seconds + n_splits * tracing) / 60
@@ -96,11 +97,17 @@ def plan(comp, recipe, n_splits=5):
     minutes = (images / recipe.batch_size * seconds + n_splits * tracing) / 60
     lines += [("held-out folds, test and views", minutes, "minutes"), ("in all", total + minutes, "minutes")]
     megabytes = model.count_params() * 4 / 2**20
-    stored = sum((comp.root / source).stat().st_size for source in itertools.chain(comp.train["source"], comp.test["source"]))
+    stored = sum(
+        (comp.root / source).stat().st_size for source in itertools.chain(comp.train["source"], comp.test["source"])
+    )
     lines += [
         ("records on disk, at most", stored / 2**20, "MB"),
         ("run on disk", n_splits * megabytes, "MB"),
-        ("memory, about", 1.0 + 4 * megabytes / 1024 + recipe.batch_size * batch[0].nbytes * 60 / 2**30, "GB"),
+        (
+            "memory, about",
+            1.0 + 4 * megabytes / 1024 + recipe.batch_size * batch[0].nbytes * 60 / 2**30,
+            "GB",
+        ),
     ]
     table = pd.DataFrame(lines, columns=["part", "value", "unit"])
     table["value"] = table["value"].round(1)
@@ -131,7 +138,7 @@ def _from_scratch(side, grey, rows, effort):
     # Tiny images are enlarged a little: augmentation moves by less than a pixel, and two poolings leave 4x4 features.
     size = int(np.clip(-(-side // 4) * 4, 16, 64))
     batch = _batch(rows, 64)
-    steps = {"fast": 250, "standard": 600, "full": 2000}[effort]
+    steps = {"fast": 250, "standard": 450, "full": 1500}[effort]
     return {
         "backbone": "small_cnn",
         "weights": None,
@@ -150,7 +157,7 @@ def _from_scratch(side, grey, rows, effort):
 def _pretrained(side, rows, effort):
     native = BACKBONES["efficientnet_lite0"][1]
     size = native if side >= 160 else int(np.clip(round(side * 1.5 / 32) * 32, 96, native))
-    frozen, epochs = {"fast": (5, 0), "standard": (3, 2), "full": (2, 8)}[effort]
+    frozen, epochs = {"fast": (20, 0), "standard": (20, 2), "full": (20, 8)}[effort]
     return {
         "backbone": "efficientnet_lite0",
         "image_size": size,
@@ -172,11 +179,17 @@ def _policy(class_names, grey, tiny):
     if tiny:
         return "tiny", "tiny images: shifts by a pixel; no flips, a mirrored character is another one"
     if all(len(name) <= 2 for name in class_names):
-        return "light_no_flip", "class names look like characters or codes: a mirrored picture may be another class"
+        return (
+            "light_no_flip",
+            "class names look like characters or codes: a mirrored picture may be another class",
+        )
     if {"left", "right"} & set(words):
         return "light_no_flip", "class names speak of left and right"
     if grey:
-        return "light_no_flip", "grey images: writing and X-rays are not symmetric; choose 'light' if yours are"
+        return (
+            "light_no_flip",
+            "grey images: writing and X-rays are not symmetric; choose 'light' if yours are",
+        )
     return "light", "colour photographs: a mirrored picture stays in its class"
 
 

@@ -2,8 +2,9 @@
 
 import pandas as pd
 
+from kagglekit._checks import check_unique
 from kagglekit.competition.layouts.csv_folder import _find_sample as find_sample
-from kagglekit.competition.layouts.image_files import find_sources, list_images
+from kagglekit.competition.layouts.image_files import check_inside, find_sources, list_images
 from kagglekit.competition.tables import Competition, read_text_csv
 
 
@@ -26,7 +27,9 @@ def read(folder, *, metric="accuracy"):
     sample_path = find_sample(folder)
     sample = read_text_csv(sample_path) if sample_path else None
     images = list_images(folder, below="test") if (folder / "test").is_dir() else []
+    check_inside([*train["source"], *images], folder)
     if sample is not None:
+        check_unique(f"{sample.columns[0]} in {sample_path}", sample.iloc[:, 0])
         ids = sample.iloc[:, 0].tolist()
         sources = find_sources(ids, images, ("test",), csv=sample_path, root=folder)
     else:
@@ -39,7 +42,7 @@ def read(folder, *, metric="accuracy"):
         test=test,
         sample_submission=sample,
         id_column="id" if sample is None else sample.columns[0],
-        label_column="label" if sample is None or len(sample.columns) > 2 else sample.columns[1],
+        label_column=sample.columns[1] if sample is not None and len(sample.columns) == 2 else "label",
         metric=metric,
     )
 
@@ -49,7 +52,8 @@ def _top(folder):
 
 
 def _classes(folder):
-    """Names of the folders that hold an image directly or deeper; `test` and hidden folders are no classes."""
-    parent = folder / _top(folder)
+    """Names of the folders that hold an image directly or deeper, without hidden ones and a `test` at the top."""
+    top = _top(folder)
+    parent = folder / top
     names = sorted(path.name for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
-    return [name for name in names if name != "test" and list_images(parent, below=name)]
+    return [name for name in names if (top or name != "test") and list_images(parent, below=name)]

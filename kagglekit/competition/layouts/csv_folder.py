@@ -30,19 +30,25 @@ def read(folder, *, id_column=None, label_column=None, group_column=None, metric
     chosen = {"id": id_column, "label": label_column, "group": group_column}
     train = pd.DataFrame({name: table[column] for name, column in chosen.items() if column}, dtype=object)
     train.insert(0, "image_id", table[id_column])
-    train["source"] = find_sources(table[id_column], images, TRAIN_FOLDERS, csv=csv, root=folder)
+    test_only = tuple(f"{name}/" for name in TEST_FOLDERS if name not in TRAIN_FOLDERS)
+    taken = [image for image in images if image.startswith(test_only)]
+    train["source"] = find_sources(table[id_column], images, TRAIN_FOLDERS, csv=csv, root=folder, taken=taken)
     for column in table.columns.difference(list(filter(None, chosen.values())), sort=False):
-        train[f"{column}_in_csv" if column in ("image_id", "id", "source", "label", "group") else column] = table[column]
+        train[f"{column}_in_csv" if column in ("image_id", "id", "source", "label", "group") else column] = table[
+            column
+        ]
 
     test_ids, test_sources = [], []
     if sample is not None:
         if sample.columns[0] != id_column:
             raise ValueError(
-                f"expected the first column of {sample_path} to be {id_column!r} as in {csv}, got {sample.columns[0]!r}"
+                f"expected the first column of {sample_path} to be {id_column!r} as in {csv}, got "
+                f"{sample.columns[0]!r}; rename the column in a copy of {csv.name}"
             )
         check_unique(f"{id_column} in {sample_path}", sample[id_column])
         test_ids = sample[id_column].tolist()
-        test_sources = find_sources(test_ids, images, TEST_FOLDERS, csv=sample_path, root=folder)
+        taken = train["source"]
+        test_sources = find_sources(test_ids, images, TEST_FOLDERS, csv=sample_path, root=folder, taken=taken)
     return Competition(
         name=folder.name,
         root=folder,
@@ -56,7 +62,9 @@ def read(folder, *, id_column=None, label_column=None, group_column=None, metric
 
 
 def _find_sample(folder):
-    found = sorted(path for path in folder.glob("*.csv") if "sample" in path.name.lower() and "sub" in path.name.lower())
+    found = sorted(
+        path for path in folder.glob("*.csv") if "sample" in path.name.lower() and "sub" in path.name.lower()
+    )
     if len(found) > 1:
         raise ValueError(f"several sample submissions in {folder}: {[path.name for path in found]}; keep the right one")
     return found[0] if found else None
@@ -78,7 +86,7 @@ def _choose_id(csv, table, sample, id_column):
 
 
 def _choose_label(csv, table, sample, id_column, label_column):
-    """The asked one; else the sample's column that train.csv has; else a column whose values the sample's columns are."""
+    """The asked one; else the sample's column that train.csv has; else the column whose values name the sample's."""
     if label_column is not None:
         _check_column(csv, table, label_column, "label_column")
         return label_column

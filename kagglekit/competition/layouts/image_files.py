@@ -1,5 +1,6 @@
 """Which image files lie below a folder, and which of them an id means."""
 
+import functools
 import os
 from pathlib import Path, PurePosixPath
 
@@ -18,7 +19,7 @@ def list_images(folder, *, below=""):
     return sorted(found)
 
 
-def find_sources(ids, images, folders, *, csv, root):
+def find_sources(ids, images, folders, *, csv, root, taken=()):
     """Return, for every id, the image file that it names.
 
     An id may carry its extension or not, and may be a path below one of `folders` or below the root.
@@ -29,18 +30,20 @@ def find_sources(ids, images, folders, *, csv, root):
         folders: folders to look in first, in this order; `""` is the root.
         csv: path of the table, for errors.
         root: folder of the competition; no file may lie outside it.
+        taken: files of the other part (train or test), which a name alone never means.
 
     Raises:
         ValueError: if an id leads out of the folder or means several files.
         FileNotFoundError: if there is no file for an id.
     """
-    exact = set(images)
+    exact, taken = set(images), set(taken)
     by_stem, by_name = {}, {}
     for path in images:
         pure = PurePosixPath(path)
         by_stem.setdefault(str(pure.with_suffix("")), []).append(path)
-        by_name.setdefault(pure.name, []).append(path)
-        by_name.setdefault(pure.stem, []).append(path)
+        if path not in taken:
+            by_name.setdefault(pure.name, []).append(path)
+            by_name.setdefault(pure.stem, []).append(path)
     sources, missing = [], []
     for identifier in ids:
         pure = PurePosixPath(identifier)
@@ -58,18 +61,21 @@ def find_sources(ids, images, folders, *, csv, root):
         missing += [] if found else [identifier]
     if missing:
         raise FileNotFoundError(
-            f"{csv}: no image file for {len(missing)} of {len(sources) + len(missing)} ids: {first_few(missing)}; looked "
-            f"below {root} for the id with and without one of {' '.join(SUFFIXES)}. Add the files or remove the rows."
+            f"{csv}: no image file for {len(missing)} of {len(sources) + len(missing)} ids: {first_few(missing)}; "
+            f"looked below {root}, not following links to folders, for the id with and without one of "
+            f"{' '.join(SUFFIXES)}. "
+            "Add the files or remove the rows."
         )
-    _check_inside(sources, root)
+    check_inside(sources, root)
     return sources
 
 
-def _check_inside(sources, root):
-    """A link may not lead out of the competition's folder (Kaggle's own mounts resolve as a whole)."""
+def check_inside(sources, root):
+    """Raise `ValueError` for a link that leads out of the competition's folder (Kaggle's mounts resolve as a whole)."""
     real_root = Path(root).resolve()
+    real_folder = functools.cache(Path.resolve)  # far fewer folders than files
     for source in sources:
         path = Path(root) / source
-        if path.is_symlink() or path.parent.is_symlink():
-            if not path.resolve().is_relative_to(real_root):
-                raise ValueError(f"{path} is a link that leads out of {root}; copy the file into the folder")
+        real = path.resolve() if path.is_symlink() else real_folder(path.parent)
+        if not real.is_relative_to(real_root):
+            raise ValueError(f"{path} is a link that leads out of {root}; copy the file into the folder")

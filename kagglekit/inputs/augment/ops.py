@@ -1,7 +1,7 @@
 """Augmentation ops. Each has a function that draws its parameters from a seed and one that applies them.
 
-Images are `(height, width, channels)` with values in `[0, 255]`; any number of channels. A seed is an int pair; the same
-seed draws the same parameters, in eager mode and inside tf.data.
+Images are `(height, width, channels)` with values in `[0, 255]`; any number of channels. A seed is an int pair; the
+same seed draws the same parameters, in eager mode and inside tf.data.
 """
 
 import tensorflow as tf

@@ -18,7 +18,7 @@ POLICIES = {
 
 
 def random_window(image, seed, policy, strength=1.0):
-    """Cut the policy's random window out of a picture before it is resized; pictures of a policy without one stay whole."""
+    """Cut the policy's random window out of a picture before it is resized; without one it stays whole."""
     return _apply(image, seed, policy, strength, before_resize=True)
 
 

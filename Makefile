@@ -1,0 +1,44 @@
+# make run    execute the notebooks on the built-in competition; COMPETITION=<name or folder> for another
+# make test   ruff, import contract, the everyday suite
+PYTHON ?= python3
+COMPETITION ?= digits
+BIN := .venv/bin
+
+.PHONY: run test test-slow bench clean
+
+run:
+	@start=$$(date +%s); $(MAKE) --no-print-directory .venv/stamp && \
+	$(BIN)/python -m kagglekit run --competition "$(COMPETITION)" --setup-seconds $$(( $$(date +%s) - start ))
+
+test: .venv/stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+# Slow by nature, then the everyday suite once more on the versions of Kaggle's image.
+test-slow: .venv/stamp .venv-kaggle/stamp
+	$(BIN)/python -m pytest -m slow
+	.venv-kaggle/bin/python -m pytest
+
+bench: .venv/stamp
+	@for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+# Built when missing or older than what it is made of.
+.venv/stamp: pyproject.toml
+	@echo "setting up .venv (about two minutes)"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[notebooks,pretrained,test]"
+	@touch $@
+
+# The pip part of environment.yml, so that it is tested as well, held to the versions on Kaggle.
+.venv-kaggle/stamp: pyproject.toml environment.yml tests/kaggle-constraints.txt
+	@echo "setting up .venv-kaggle (about two minutes)"
+	$(PYTHON) -m venv .venv-kaggle
+	sed -n 's/^ *- \(-e .*\)/\1/p' environment.yml > .venv-kaggle/requirements.txt
+	.venv-kaggle/bin/python -m pip install --quiet --disable-pip-version-check \
+		-r .venv-kaggle/requirements.txt -c tests/kaggle-constraints.txt
+	@touch $@
+
+clean:
+	rm -rf .venv .venv-kaggle data/work kagglekit_work

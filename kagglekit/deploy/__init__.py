@@ -1,0 +1,1 @@
+"""A run leaves the notebook."""

@@ -1,0 +1,62 @@
+"""What a frozen backbone sees, computed once for all folds, epochs and trials."""
+
+import zlib
+
+import numpy as np
+import tensorflow as tf
+from tqdm.auto import tqdm
+
+from kagglekit._files import content_hash, written_whole
+from kagglekit.inputs.pipeline import eval_dataset
+from kagglekit.training.prediction import inference, predict_rows
+
+
+def frozen_features(extractor, records, recipe):
+    """Return the extractor's output for the images of every fold, from the store where it is known already.
+
+    Args:
+        extractor: Keras model from pixels to a vector; its weights do not change.
+        records: `Records`.
+        recipe: a `Recipe`: `image_size`, `channels` and `batch_size` are used.
+
+    Returns:
+        Dict of fold number -> `(features, labels, image_ids)`: float32 `(rows, filters)`, int64 and text `(rows,)`.
+    """
+    weights = 0
+    for value in extractor.get_weights():
+        weights = zlib.crc32(np.ascontiguousarray(value), weights)
+    # Pixels, their size and the network name the features: if one of them changes, so does the file.
+    size, form = recipe.image_size, extractor.output_shape
+    key = content_hash([records.manifest["key"], records.manifest["source_hash"], size, recipe.channels, form, weights])
+    path = records.folder.parent.parent / "features" / f"{key}.npz"
+    if not path.is_file():
+        arrays, infer = {}, inference(extractor)
+        for fold in tqdm(records.folds, desc="features of the frozen backbone", unit="fold", leave=False):
+            features, labels, ids = predict_rows(infer, eval_dataset(records, recipe, fold))
+            arrays |= {f"features{fold}": features, f"labels{fold}": labels, f"ids{fold}": ids}
+        with written_whole(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, **arrays)
+    with np.load(path, allow_pickle=False) as stored:
+        return {
+            fold: tuple(stored[f"{kind}{fold}"] for kind in ("features", "labels", "ids")) for fold in records.folds
+        }
+
+
+def feature_batches(features, folds, num_classes, recipe):
+    """Make endless shuffled batches of `(features, one-hot labels)` of some folds, epoch after epoch."""
+    vectors, labels, _ = (np.concatenate(part) for part in zip(*(features[fold] for fold in folds), strict=True))
+    one_hot = np.eye(num_classes, dtype=np.float32)[labels]
+
+    def one_epoch(epoch):
+        seed = tf.random.experimental.stateless_fold_in(tf.constant([recipe.seed, 1], tf.int64), epoch)
+        order = tf.random.experimental.stateless_shuffle(tf.range(len(vectors)), seed)
+        return tf.data.Dataset.from_tensor_slices(order).batch(recipe.batch_size)
+
+    batches = tf.data.Dataset.range(tf.int64.max).flat_map(one_epoch)
+    return batches.map(lambda rows: (tf.gather(vectors, rows), tf.gather(one_hot, rows))).prefetch(2)
+
+
+def predict_features(head, features):
+    """Predict from features instead of images; the same triple as `predict_rows`."""
+    vectors, labels, ids = features
+    return head(vectors, training=False).numpy(), labels, ids

@@ -1,0 +1,90 @@
+"""Execute the notebooks in order, as `make run` and `python -m kagglekit run` do."""
+
+import sys
+import time
+from pathlib import Path
+
+from kagglekit._files import read_json
+from kagglekit.competition import environment
+
+
+class NotebookFailed(RuntimeError):
+    """A cell of a notebook raised; the message names notebook, cell and error."""
+
+
+def notebooks_folder():
+    """Return the folder of the notebooks: the checkout's, or the copy inside an installed package."""
+    packaged = Path(__file__).parent / "notebooks"
+    return environment.checkout() / "notebooks" if environment.checkout() else packaged
+
+
+def run_notebooks(competition, *, effort=None, only=None, setup_seconds=None):
+    """Execute the notebooks on a competition and say what came of it.
+
+    Args:
+        competition: as in `kk.load_competition`.
+        effort: `"fast"`, `"standard"` or `"full"` for the baseline. Defaults to what the notebook says.
+        only: numbers of the notebooks to execute, such as `[1, 2]`. Defaults to all.
+        setup_seconds: seconds that setting up took before, for the last lines.
+
+    Returns:
+        Path of the submission, or None where no notebook wrote one.
+
+    Raises:
+        NotebookFailed: if a cell raises. The executed notebook is kept, with the error in it.
+    """
+    import papermill
+
+    from kagglekit import load_competition
+
+    began, began_at = time.monotonic(), time.time()
+    comp = load_competition(competition)
+    given = str(competition) if str(competition) == "digits" else str(comp.root)
+    executed = comp.workspace / "notebooks"
+    executed.mkdir(parents=True, exist_ok=True)
+    sources = sorted(notebooks_folder().glob("[0-9][0-9]_*.ipynb"))
+    chosen = [path for path in sources if only is None or int(path.name[:2]) in only]
+    _say(f"{comp!r}\nworkspace {comp.workspace}")
+    for source in chosen:
+        _say(f"\n== {source.stem} ({chosen.index(source) + 1} of {len(chosen)})")
+        started = time.monotonic()
+        parameters = {"COMPETITION": given} | ({"EFFORT": effort} if effort and source.stem == "02_baseline" else {})
+        try:
+            papermill.execute_notebook(
+                source,
+                executed / source.name,
+                parameters,
+                kernel_name="python3",
+                progress_bar=False,
+                stdout_file=sys.stdout,
+                cwd=str(executed),
+            )
+        except papermill.PapermillExecutionError as error:
+            raise NotebookFailed(
+                f"{source.name}, cell {error.exec_count}: {error.ename}: {error.evalue}\n"
+                f"The executed notebook with the whole trace: {executed / source.name}"
+            ) from None
+        _say(f"== {source.stem} done in {time.monotonic() - started:.0f} s")
+    submission = _newest_submission(comp, began_at)
+    _say("")
+    if submission:
+        about = read_json(submission.with_suffix(".json"))
+        _say(f"submission: {submission}")
+        _say(f"CV {about['metric']}: {about['cv_score']:.4f}")
+    if setup_seconds is not None:
+        _say(f"set-up: {setup_seconds:.0f} s")
+    _say(f"work: {time.monotonic() - began:.0f} s")
+    _say(f"executed notebooks: {executed}")
+    return submission
+
+
+def _newest_submission(comp, since):
+    """The last CSV that was written since then and has its json; notebook 04 writes one each time."""
+    folder = environment.submissions_folder() / comp.name
+    found = [path for path in folder.glob("*.csv") if path.with_suffix(".json").is_file()]
+    found = [path for path in found if path.stat().st_mtime >= since - 1]
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def _say(text):
+    print(text, flush=True)
