@@ -4,7 +4,7 @@ PYTHON ?= python3
 COMPETITION ?= digits
 BIN := .venv/bin
 
-.PHONY: run test test-slow bench clean
+.PHONY: run test test-slow clean
 
 run:
 	@start=$$(date +%s); $(MAKE) --no-print-directory .venv/stamp && \
@@ -20,9 +20,6 @@ test: .venv/stamp
 test-slow: .venv/stamp .venv-kaggle/stamp
 	$(BIN)/python -m pytest -m slow
 	.venv-kaggle/bin/python -m pytest
-
-bench: .venv/stamp
-	@for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
 # Built when missing or older than what it is made of.
 .venv/stamp: pyproject.toml

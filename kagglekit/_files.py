@@ -1,10 +1,12 @@
 """Files that are written whole or not at all, and names made from their content."""
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 
@@ -25,8 +27,10 @@ def written_whole(path):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left_over in path.parent.glob(f".{glob.escape(path.stem)}.*.partial{path.suffix}"):
+        if not _is_running(left_over.name.split(".")[-2 if not path.suffix else -3]):
+            _remove(left_over)  # of a process that was killed
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
-    _remove(temporary)
     try:
         yield temporary
         if path.is_dir():
@@ -34,6 +38,18 @@ def written_whole(path):
         os.replace(temporary, path)
     finally:
         _remove(temporary)
+
+
+def _is_running(process):
+    if process == str(os.getpid()) or sys.platform == "win32":  # where signal 0 would end the process
+        return False
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _remove(path):

@@ -58,6 +58,7 @@ def run_notebooks(competition, *, effort=None, only=None, setup_seconds=None):
                 progress_bar=False,
                 stdout_file=sys.stdout,
                 cwd=str(executed),
+                extra_arguments=["--log-level=ERROR"],  # of the kernel, which else warns of its loopback socket
             )
         except papermill.PapermillExecutionError as error:
             raise NotebookFailed(

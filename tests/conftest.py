@@ -1,4 +1,4 @@
-"""Shared fixtures: real digits, real photographs where there are any, and small competitions as organisers write them."""
+"""Shared fixtures: real digits, real photographs where there are any, small competitions as organisers write them."""
 
 import os
 import zlib
@@ -82,3 +82,23 @@ def make_competition(tmp_path):
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def quick_recipe():
+    """A recipe that learns the digits in seconds."""
+    return kk.Recipe(
+        name="quick", backbone="small_cnn", weights=None, image_size=12, channels=1, record_size=16, batch_size=64,
+        policy="tiny", frozen_epochs=0, epochs=3, learning_rate=3e-3,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def quick_folds(digits):
+    return kk.assign_folds(digits, n_splits=3)
+
+
+@pytest.fixture(scope="session")
+def quick_run(digits, quick_folds, quick_recipe):
+    """A complete run on the digits, shared by the tests that only read it."""
+    return kk.cross_validate(digits, quick_folds, quick_recipe)

@@ -1,5 +1,6 @@
 """One file that predicts what the run's network predicts, on a phone or a server without this library."""
 
+import logging
 import shutil
 import warnings
 from pathlib import Path
@@ -43,7 +44,11 @@ def export(run, path=None, *, format="litert", fold=None):
         if format == "keras":
             shutil.copyfile(run.fold_folder(fold) / "model.keras", temporary)
         else:
+            logger = logging.getLogger("tensorflow")
+            level = logger.level
+            logger.setLevel(logging.ERROR)  # it announces every file of the saved model in between
             run.model(fold).export(str(temporary), format="litert", verbose=False)
+            logger.setLevel(level)
     with written_whole(path.with_suffix(".txt")) as temporary:
         temporary.write_text("\n".join(run.info["class_names"]) + "\n", encoding="utf-8")
     return path

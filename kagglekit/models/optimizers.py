@@ -33,5 +33,6 @@ def adamw_with_warmup(learning_rate, steps, *, warmup=0.1, weight_decay=1e-4):
         warmup_steps=rise,
     )
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    # The whole last part: Keras searches "bias" in `unbiased_block/kernel:0`, the name of a TensorFlow variable, too.
+    optimizer.exclude_from_weight_decay(var_names=[r"(^|/)(bias|gamma|beta)(:\d+)?$"])
     return optimizer

@@ -1,12 +1,12 @@
 """Read tensors from a PyTorch state dict without PyTorch, and nothing but tensors.
 
 The legacy serialisation (before PyTorch 1.6) is a row of pickles (magic number, protocol version, system info, the
-state
-dict, the storages' keys) followed by the storages: for each key its number of elements (int64, little endian) and its
-raw values. Source: `_legacy_load` in torch/serialization.py.
+state dict, the storages' keys) followed by the storages: for each key its number of elements (int64, little endian)
+and its raw values. Source: `_legacy_load` in torch/serialization.py.
 """
 
 import collections
+import math
 import pickle
 import struct
 
@@ -47,6 +47,7 @@ def read_state_dict(path):
             keys = _TensorsOnly(file).load()
             sizes = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
             storages = {key: _read_storage(file, sizes[key]) for key in keys}
+        return {name: tensor.array(storages) for name, tensor in tensors.items()}
     except (
         pickle.UnpicklingError,
         EOFError,
@@ -54,6 +55,8 @@ def read_state_dict(path):
         AttributeError,
         TypeError,
         IndexError,
+        OverflowError,
+        MemoryError,
         struct.error,
     ) as error:
         raise ValueError(
@@ -62,7 +65,6 @@ def read_state_dict(path):
         ) from error
     except ValueError as error:
         raise ValueError(f"{path} cannot be read as weights: {error}") from error
-    return {name: tensor.array(storages) for name, tensor in tensors.items()}
 
 
 _Storage = collections.namedtuple("_Storage", "dtype key size")
@@ -72,13 +74,17 @@ class _Tensor(collections.namedtuple("_Tensor", "storage offset shape strides"))
     def array(self, storages):
         values = storages[self.storage.key]
         last = self.offset + sum((n - 1) * step for n, step in zip(self.shape, self.strides, strict=True))
-        if self.offset < 0 or min(self.strides, default=0) < 0 or last >= len(values):
+        # A stride of 0 repeats values: a few bytes of file would fill the memory.
+        too_many = math.prod(self.shape) > len(values)
+        if self.offset < 0 or min(self.strides, default=0) < 0 or last >= len(values) or too_many:
             raise ValueError(f"a tensor of shape {self.shape} reaches beyond its storage of {len(values)} values")
         steps = [step * values.itemsize for step in self.strides]
         return np.lib.stride_tricks.as_strided(values[self.offset :], self.shape, steps).copy()
 
 
-class _TensorsOnly(pickle.Unpickler):
+# Python's own unpickler: the one in C reserves memory for every memo slot below the highest that a file names, up to
+# 64 GB for six bytes of a hostile file.
+class _TensorsOnly(pickle._Unpickler):
     def find_class(self, module, name):
         if (module, name) == ("collections", "OrderedDict"):
             return collections.OrderedDict

@@ -94,7 +94,7 @@ def plot_images(comp, *, per_class=4, most=12, seed=0):
     figure, axes = plt.subplots(
         len(classes),
         per_class,
-        figsize=(1.5 * per_class + 1, 1.5 * len(classes)),
+        figsize=(1.2 * per_class + 1, 1.2 * len(classes)),
         squeeze=False,
         layout="constrained",
     )
@@ -104,8 +104,11 @@ def plot_images(comp, *, per_class=4, most=12, seed=0):
         for place, ax in enumerate(row):
             _bare(ax)
             if place < len(chosen):
-                with Image.open(comp.root / chosen.iloc[place]) as image:
-                    _show(ax, np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB")))
+                try:
+                    with Image.open(comp.root / chosen.iloc[place]) as image:
+                        _show(ax, np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB")))
+                except (OSError, SyntaxError, ValueError):
+                    ax.text(0.5, 0.5, "unreadable", ha="center", va="center", transform=ax.transAxes, color="red")
         row[0].set_ylabel(name, rotation=0, ha="right", va="center")
     figure.suptitle("Training images" + (f" of the {most} most frequent classes" if len(classes) == most else ""))
     return axes
@@ -126,14 +129,12 @@ def plot_augmentations(records, recipe, *, images=6, epochs=3):
     import tensorflow as tf
 
     from kagglekit.inputs.augment import augmented, random_window
+    from kagglekit.inputs.pipeline import eval_dataset
 
-    fold = records.folds[0]
     figure, axes = plt.subplots(
         1 + epochs, images, figsize=(1.5 * images, 1.6 * (1 + epochs)), squeeze=False, layout="constrained"
     )
-    from kagglekit.inputs.pipeline import eval_dataset
-
-    pixels, _, ids = next(iter(eval_dataset(records, recipe.replace(batch_size=images), fold)))
+    pixels, _, ids = next(iter(eval_dataset(records, recipe.replace(batch_size=images), records.folds[0])))
     size = pixels.shape[1:3]
     for row, line in enumerate(axes):
         for column, ax in enumerate(line):
@@ -181,6 +182,7 @@ def plot_history(run, *, axes=None):
             xlabel="epoch",
             ylabel=name,
         )
+        ax.xaxis.get_major_locator().set_params(integer=True)
         ax.legend(frameon=False)
         sns.despine(ax=ax)
     if metric == "log_loss":

@@ -1,0 +1,42 @@
+# The public names for Tab completion and type checkers; `__init__.py` loads them when they are first used.
+from kagglekit.competition.folds import assign_folds as assign_folds
+from kagglekit.competition.folds import fold_report as fold_report
+from kagglekit.competition.folds import load_folds as load_folds
+from kagglekit.competition.folds import save_folds as save_folds
+from kagglekit.competition.layouts import load_competition as load_competition
+from kagglekit.competition.quality import check_images as check_images
+from kagglekit.competition.quality import duplicate_groups as duplicate_groups
+from kagglekit.competition.tables import Competition as Competition
+from kagglekit.deploy.export import check_export as check_export
+from kagglekit.deploy.export import export as export
+from kagglekit.inputs.pipeline import eval_dataset as eval_dataset
+from kagglekit.inputs.pipeline import train_dataset as train_dataset
+from kagglekit.inputs.records import open_records as open_records
+from kagglekit.inputs.records import write_records as write_records
+from kagglekit.models.backbones import list_backbones as list_backbones
+from kagglekit.models.heads import build_classifier as build_classifier
+from kagglekit.models.heads import freeze_backbone as freeze_backbone
+from kagglekit.models.heads import unfreeze_backbone as unfreeze_backbone
+from kagglekit.predictions.ensemble import blend as blend
+from kagglekit.predictions.scoring import reference_score as reference_score
+from kagglekit.predictions.scoring import score_submission as score_submission
+from kagglekit.predictions.store import Predictions as Predictions
+from kagglekit.predictions.submission import make_submission as make_submission
+from kagglekit.recipe import Recipe as Recipe
+from kagglekit.reports.plots import plot_augmentations as plot_augmentations
+from kagglekit.reports.plots import plot_class_counts as plot_class_counts
+from kagglekit.reports.plots import plot_confusion as plot_confusion
+from kagglekit.reports.plots import plot_history as plot_history
+from kagglekit.reports.plots import plot_image_sizes as plot_image_sizes
+from kagglekit.reports.plots import plot_images as plot_images
+from kagglekit.reports.plots import plot_trials as plot_trials
+from kagglekit.training.cross_validation import cross_validate as cross_validate
+from kagglekit.training.prediction import predict as predict
+from kagglekit.training.runs import Run as Run
+from kagglekit.training.runs import list_runs as list_runs
+from kagglekit.training.suggest import plan as plan
+from kagglekit.training.suggest import suggest_recipe as suggest_recipe
+from kagglekit.training.tuning import read_trials as read_trials
+from kagglekit.training.tuning import tune as tune
+
+__version__: str

@@ -1,0 +1,191 @@
+"""Pipelines: evaluation gives every row once and in order, training gives the same batches for the same seed."""
+
+import hashlib
+import io
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+import kagglekit as kk
+from kagglekit.inputs import pipeline
+from kagglekit.inputs import records as records_module
+from kagglekit.inputs.views import VIEWS
+
+RECIPE = kk.Recipe(backbone="small_cnn", weights=None, image_size=16, channels=3, record_size=32, batch_size=5)
+
+
+@pytest.fixture
+def comp(workspace, make_competition):
+    return kk.load_competition(make_competition())  # 24 training and 3 test images of 40 x 48 pixels
+
+
+@pytest.fixture
+def records(comp):
+    return kk.write_records(comp, [number % 3 for number in range(24)], record_size=32)
+
+
+def epoch(records, recipe, number=0, folds=(0, 1, 2)):
+    """`(images, labels)` of one epoch's batches, joined."""
+    batches = list(kk.train_dataset(records, recipe, folds, start_epoch=number, epochs=1))
+    return tuple(np.concatenate(part) for part in zip(*batches, strict=True))
+
+
+def digest(batches):
+    content = hashlib.sha256()
+    for images, labels in batches:
+        content.update(images.numpy().tobytes() + labels.numpy().tobytes())
+    return content.hexdigest()
+
+
+def evaluated(records, recipe, parts, **options):
+    """`(images, labels, ids)` of all batches, joined."""
+    batches = list(kk.eval_dataset(records, recipe, parts, **options))
+    return tuple(np.concatenate(part) for part in zip(*batches, strict=True))
+
+
+@pytest.mark.parametrize("shard_rows", [1, 3, 2048])
+@pytest.mark.parametrize(("batch_size", "channels"), [(1, 3), (5, 1), (5, 3), (64, 3)])
+@pytest.mark.parametrize("parts", [1, [2, 0], "test"])
+def test_every_id_comes_out_once_and_in_file_order(comp, monkeypatch, shard_rows, batch_size, channels, parts):
+    monkeypatch.setattr(records_module, "SHARD_ROWS", shard_rows)
+    records = kk.write_records(comp, [number % 3 for number in range(24)], record_size=32)
+    recipe = RECIPE.replace(batch_size=batch_size, channels=channels)
+    tables = [comp.test] if parts == "test" else [comp.train.iloc[fold::3] for fold in np.atleast_1d(parts)]
+    expected = [identifier for table in tables for identifier in table["image_id"]]
+    batches = list(kk.eval_dataset(records, recipe, parts))
+    assert [identifier.decode() for *_, ids in batches for identifier in ids.numpy()] == expected
+    assert [len(ids) for *_, ids in batches[:-1]] == [batch_size] * ((len(expected) - 1) // batch_size)
+    for images, labels, _ in batches:
+        assert images.shape[1:] == (16, 16, channels)
+        assert (images.dtype, labels.dtype) == (tf.float32, tf.int64)
+        assert 0 <= tf.reduce_min(images) <= tf.reduce_max(images) <= 255
+
+
+def test_evaluation_carries_class_numbers_and_minus_one_for_test(comp, records):
+    names = comp.train.set_index("image_id")["label"]
+    for fold in range(3):
+        _, labels, ids = evaluated(records, RECIPE, fold)
+        assert [comp.class_names[label] for label in labels] == [names[identifier.decode()] for identifier in ids]
+    assert set(evaluated(records, RECIPE, "test")[1]) == {-1}
+
+
+@pytest.mark.parametrize("size", [(40, 48), (20, 24), (40, 24), (20, 48)])
+def test_reducing_a_side_by_two_averages_its_pixels_in_pairs(workspace, make_competition, size):
+    comp = kk.load_competition(make_competition(suffix=".png"))  # 40 x 48 pixels
+    records = kk.write_records(comp, [0] * 24, record_size=40)
+    images, *_ = evaluated(records, RECIPE.replace(image_size=size, record_size=30), 0)  # 30: without antialiasing
+    for image, source in zip(images, comp.train["source"], strict=True):
+        pixels = np.asarray(Image.open(comp.root / source), np.float32)
+        # half-way between two pixels bilinear sampling is their mean
+        reference = pixels.reshape(size[0], 40 // size[0], size[1], 48 // size[1], 3).mean(axis=(1, 3))
+        np.testing.assert_allclose(image, reference, atol=1e-3)
+
+
+def test_a_strong_reduction_is_antialiased_as_pil_does_it(workspace, make_competition):
+    comp = kk.load_competition(make_competition(suffix=".png"))
+    records = kk.write_records(comp, [0] * 24, record_size=40)
+    images, *_ = evaluated(records, RECIPE.replace(image_size=(10, 16), record_size=40), 0)
+    for image, source in zip(images, comp.train["source"], strict=True):
+        reference = Image.open(comp.root / source).resize((16, 10), Image.Resampling.BILINEAR)
+        np.testing.assert_allclose(image, np.asarray(reference, np.float32), atol=1.5)  # PIL rounds twice
+
+
+@pytest.mark.parametrize("photo", [0, 1])
+@pytest.mark.parametrize(("form", "options", "tolerance"), [("PNG", {}, 0), ("JPEG", {"quality": 90}, 2)])
+def test_decoded_pixels_are_pils(workspace, make_competition, photo, form, options, tolerance):
+    folder, stored = make_competition(suffix="." + form.lower()), io.BytesIO()
+    picture = Image.fromarray(load_sample_images().images[photo])  # 427 x 640
+    picture.save(stored, form, **options)
+    (folder / "test" / f"y.{form.lower()}").write_bytes(stored.getvalue())
+    records = kk.write_records(kk.load_competition(folder), [0] * 24, record_size=427)
+    images, _, ids = evaluated(records, RECIPE.replace(image_size=(427, 640), record_size=427, batch_size=1), "test")
+    assert ids[1] == b"y"
+    assert np.abs(images[1] - np.asarray(Image.open(stored), np.float32)).mean() <= tolerance
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_view_is_applied_to_every_image_of_evaluation(records, view):
+    plain, labels, ids = evaluated(records, RECIPE, 1)
+    seen, seen_labels, seen_ids = evaluated(records, RECIPE, 1, view=view)
+    np.testing.assert_allclose(seen, np.stack([VIEWS[view](tf.constant(image)) for image in plain]), atol=1e-3)
+    assert (seen_labels.tolist(), seen_ids.tolist()) == (labels.tolist(), ids.tolist())
+
+
+def test_an_unknown_view_is_refused(records):
+    with pytest.raises(ValueError, match=r"expected view to be one of .*, got 'h_flip'\. Did you mean 'hflip'\?"):
+        kk.eval_dataset(records, RECIPE, 0, view="h_flip")
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "shuffle_bytes"), [(1, 2**28), (5, 2**28), (5, 1), (7, 1), (8, 1), (100, 2**28)]
+)
+def test_an_epoch_has_every_row_once_with_its_own_label(records, monkeypatch, batch_size, shuffle_bytes):
+    monkeypatch.setattr(pipeline, "SHUFFLE_BYTES", shuffle_bytes)  # 1: windows of a single batch
+    recipe = RECIPE.replace(batch_size=batch_size, policy="none")
+    images, labels, _ = evaluated(records, recipe, [0, 2])
+    label_of = {image.tobytes(): label for image, label in zip(images, labels, strict=True)}
+    batches = list(kk.train_dataset(records, recipe, [0, 2], epochs=2))
+    count = -(-16 // batch_size)
+    assert len(batches) == 2 * count
+    orders = []
+    for half in (batches[:count], batches[count:]):
+        found = [
+            (image.tobytes(), one_hot) for batch in half for image, one_hot in zip(*map(np.array, batch), strict=True)
+        ]
+        assert {image for image, _ in found} == set(label_of)
+        assert len(found) == len(label_of) == 16
+        for image, one_hot in found:
+            np.testing.assert_array_equal(one_hot, np.eye(3, dtype=np.float32)[label_of[image]])
+        orders.append([image for image, _ in found])
+    assert orders[0] != orders[1] != list(label_of)
+
+
+@pytest.mark.parametrize("policy", ["light", "all_flips"])
+def test_the_same_seed_gives_the_same_batches_at_any_parallelism(records, monkeypatch, policy):
+    recipe, digests = RECIPE.replace(policy=policy), set()
+    for cores, global_seed in ((1, 0), (2, 1), (8, 2), (None, 3)):
+        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        tf.random.set_seed(global_seed)
+        digests.add(digest(kk.train_dataset(records, recipe, [0, 1], epochs=2)))
+    assert len(digests) == 1
+    assert digest(kk.train_dataset(records, recipe.replace(seed=1), [0, 1], epochs=2)) not in digests
+
+
+def test_an_epoch_is_the_same_whether_started_with_or_reached_and_unlike_the_others(records):
+    batches = list(kk.train_dataset(records, RECIPE, [0, 1, 2], epochs=4))  # 5 batches an epoch
+    digests = [digest(batches[start : start + 5]) for start in range(0, 20, 5)]
+    assert len(set(digests)) == 4
+    for number in range(4):
+        assert digest(kk.train_dataset(records, RECIPE, [0, 1, 2], start_epoch=number, epochs=1)) == digests[number]
+
+
+def test_what_augmentation_does_to_a_row_depends_on_the_row_and_the_epoch_alone(comp, records, monkeypatch):
+    expected = {image.tobytes() for image in epoch(records, RECIPE, 3)[0]}
+    assert len(expected) == 24
+    assert {image.tobytes() for image in epoch(records, RECIPE.replace(batch_size=11), 3)[0]} == expected
+    assert {image.tobytes() for image in epoch(records, RECIPE, 3, folds=[1])[0]} < expected
+    monkeypatch.setattr(records_module, "SHARD_ROWS", 2)
+    resharded = kk.write_records(comp, [number % 2 for number in range(24)], record_size=32)
+    assert {image.tobytes() for image in epoch(resharded, RECIPE, 3, folds=[0, 1])[0]} == expected
+    assert {image.tobytes() for image in epoch(records, RECIPE, 4)[0]}.isdisjoint(expected)
+
+
+@pytest.mark.parametrize("size", [(12, 20), 9])
+def test_training_images_have_the_size_and_range_of_evaluation(records, size):
+    for channels in (1, 3):
+        images, _ = epoch(records, RECIPE.replace(image_size=size, channels=channels, augment_strength=3))
+        assert images.shape == (24, *(size if isinstance(size, tuple) else (size, size)), channels)
+        assert images.dtype == np.float32
+        assert 0 <= images.min() < images.max() <= 255
+
+
+def test_training_goes_on_without_end_by_default(records):
+    assert kk.train_dataset(records, RECIPE, [0]).cardinality() in (
+        tf.data.INFINITE_CARDINALITY,
+        tf.data.UNKNOWN_CARDINALITY,
+    )
+    assert len(list(kk.train_dataset(records, RECIPE, [0]).take(50))) == 50  # 25 epochs of 2 batches

@@ -1,0 +1,109 @@
+"""Metrics agree with scikit-learn and with numbers worked out by hand."""
+
+import math
+
+import numpy as np
+import pytest
+from sklearn import metrics as reference
+
+from kagglekit.predictions.metrics import METRICS, better, score
+
+LABELS = [0, 0, 0, 1, 1, 2]
+PROBABILITIES = [
+    [0.7, 0.2, 0.1],  # 0, right
+    [0.4, 0.5, 0.1],  # 0, said 1
+    [0.6, 0.3, 0.1],  # 0, right
+    [0.2, 0.8, 0.0],  # 1, right
+    [0.1, 0.3, 0.6],  # 1, said 2
+    [0.3, 0.3, 0.4],  # 2, right
+]
+
+
+@pytest.fixture(params=range(4))
+def rows(request):
+    """Random labels and probabilities; the rarest of the five classes may be missing from the labels."""
+    rng = np.random.default_rng(request.param)
+    labels = rng.choice(5, 60, p=[0.4, 0.3, 0.2, 0.09, 0.01])
+    return labels, rng.dirichlet(np.ones(5), 60)
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        ("accuracy", 4 / 6),
+        ("balanced_accuracy", (2 / 3 + 1 / 2 + 1) / 3),
+        # F1 = 2 TP / (2 TP + FP + FN): class 0 has 2, 0, 1; class 1 has 1, 1, 1; class 2 has 1, 1, 0.
+        ("macro_f1", (4 / 5 + 2 / 4 + 2 / 3) / 3),
+        ("log_loss", -math.log(0.7 * 0.4 * 0.6 * 0.8 * 0.3 * 0.4) / 6),
+    ],
+)
+def test_worked_numbers(metric, expected):
+    assert score(metric, LABELS, PROBABILITIES) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
+def test_scikit_learn_agrees(rows):
+    labels, probabilities = rows
+    predicted = probabilities.argmax(axis=1)
+    for metric, expected in {
+        "accuracy": reference.accuracy_score(labels, predicted),
+        "balanced_accuracy": reference.balanced_accuracy_score(labels, predicted),
+        "macro_f1": reference.f1_score(labels, predicted, average="macro"),
+        "log_loss": reference.log_loss(labels, probabilities, labels=range(5)),
+    }.items():
+        assert score(metric, labels, probabilities) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_order_of_rows_and_numbering_of_classes_change_nothing(metric, rows):
+    labels, probabilities = rows
+    order, classes = np.random.default_rng(9).permutation(60), np.array([3, 0, 4, 1, 2])
+    expected = pytest.approx(score(metric, labels, probabilities), rel=1e-12)
+    assert score(metric, labels[order], probabilities[order]) == expected
+    assert score(metric, np.argsort(classes)[labels], probabilities[:, classes]) == expected
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_certain_and_right_beats_everything(metric, rows):
+    labels, probabilities = rows
+    best = score(metric, labels, np.eye(5)[labels])
+    assert best == pytest.approx(1 if METRICS[metric][1] else 0, abs=1e-12)
+    assert better(metric, best, score(metric, labels, probabilities))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_log_loss_of_certain_and_wrong_is_finite(dtype):
+    # -ln(2 ** -52), float64's epsilon, is 52 ln 2 = 36.04 whatever the type of the probabilities.
+    assert score("log_loss", [0], np.array([[0, 1]], dtype)) == pytest.approx(52 * math.log(2), rel=1e-12)
+
+
+def test_log_loss_normalises_rows():
+    assert score("log_loss", [1], [[1.0, 3.0]]) == pytest.approx(-math.log(0.75), rel=1e-12)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_better_follows_the_direction_and_is_never_true_of_nan(metric):
+    high, low = (0.9, 0.1) if METRICS[metric][1] else (0.1, 0.9)
+    assert better(metric, high, low)
+    assert not better(metric, low, high)
+    assert not better(metric, high, high)
+    assert not better(metric, float("nan"), low)
+
+
+@pytest.mark.parametrize(
+    ("metric", "labels", "probabilities", "message"),
+    [
+        ("acuracy", LABELS, PROBABILITIES, "expected metric to be one of .*, got 'acuracy'. Did you mean 'accuracy'?"),
+        ("accuracy", [], np.empty((0, 3)), r"got \(0,\) and \(0, 3\)"),
+        ("accuracy", LABELS[:5], PROBABILITIES, r"got \(5,\) and \(6, 3\)"),
+        ("accuracy", np.reshape(LABELS, (6, 1)), PROBABILITIES, r"got \(6, 1\) and \(6, 3\)"),
+        ("accuracy", LABELS, LABELS, r"got \(6,\) and \(6,\)"),
+        ("accuracy", [0, 0, 0, 1, 1, 3], PROBABILITIES, "class numbers from 0 to 2"),
+        ("accuracy", [0, 0, 0, 1, 1, -1], PROBABILITIES, "class numbers from 0 to 2"),
+        ("accuracy", list("001122"), PROBABILITIES, "class numbers from 0 to 2"),
+        ("accuracy", [0.0, 0, 0, 1, 1, 2], PROBABILITIES, "class numbers from 0 to 2"),
+    ],
+)
+def test_wrong_arguments_are_refused(metric, labels, probabilities, message):
+    with pytest.raises(ValueError, match=message):
+        score(metric, labels, probabilities)

@@ -1,0 +1,158 @@
+"""Every knob of a run: read, changed, compared and written without a surprise."""
+
+import dataclasses
+import hashlib
+import json
+import os
+
+import pytest
+import yaml
+
+import kagglekit as kk
+
+CHANGED = {
+    "name": "müde",
+    "backbone": "small_cnn",
+    "weights": None,
+    "image_size": (32, 48),
+    "channels": 1,
+    "record_size": 60,
+    "batch_size": 7,
+    "policy": "strong",
+    "augment_strength": 0.5,
+    "frozen_epochs": 0,
+    "frozen_learning_rate": 1e-7,
+    "epochs": 9,
+    "learning_rate": 0.1,
+    "unfrozen_layers": 1.0,
+    "dropout": 0.0,
+    "pooling": "max",
+    "label_smoothing": 0.3,
+    "weight_decay": 1e-5,
+    "warmup": 0.25,
+    "metric": "log_loss",
+    "seed": 12,
+}
+KNOBS = [field.name for field in dataclasses.fields(kk.Recipe)]
+
+
+def test_the_changed_values_cover_every_knob():
+    assert [*CHANGED, "reasons"] == KNOBS
+    default = kk.Recipe()
+    assert not [knob for knob, value in CHANGED.items() if getattr(default, knob) == value]
+
+
+@pytest.mark.parametrize("recipe", [kk.Recipe(), kk.Recipe(**CHANGED, reasons={"epochs": "weil: ja"})])
+def test_yaml_round_trip_keeps_everything(tmp_path, recipe):
+    path = recipe.to_yaml(tmp_path / "new" / "recipe.yaml")
+    again = kk.Recipe.from_yaml(path)
+    assert again == recipe
+    assert again.hash == recipe.hash
+    assert again.reasons == recipe.reasons
+    assert isinstance(again.image_size, type(recipe.image_size))
+    assert [file.name for file in path.parent.iterdir()] == ["recipe.yaml"]
+
+
+def test_dict_round_trip_holds_plain_values_alone():
+    recipe = kk.Recipe(**CHANGED)
+    assert kk.Recipe.from_dict(recipe.to_dict()) == recipe
+    assert yaml.safe_load(yaml.safe_dump(recipe.to_dict())) == recipe.to_dict()
+
+
+@pytest.mark.parametrize("text", ["3e-4", "3E-4", "0.0003", "3.0e-4", "'0.0003'"])
+def test_hand_written_numbers_are_numbers(tmp_path, text):
+    (tmp_path / "recipe.yaml").write_text(f"learning_rate: {text}\nimage_size: [32, 48]\n")
+    recipe = kk.Recipe.from_yaml(tmp_path / "recipe.yaml")
+    assert recipe == kk.Recipe(learning_rate=3e-4, image_size=(32, 48))
+    assert recipe.hash == kk.Recipe(image_size=(32, 48)).hash
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epochz: 3", r"recipe.yaml: a recipe has no knob 'epochz'. Did you mean 'epochs'\?"),
+        ("learning_rate: fast", "recipe.yaml: expected learning_rate to be a number from 0 to 10, got 'fast'"),
+        ("dropout: 1.5", "recipe.yaml: expected dropout to be a number from 0 to 0.99, got 1.5"),
+        ("1: 2", "recipe.yaml: a recipe has no knob 1"),
+        ("", "expected lines `knob: value` in .*recipe.yaml, got NoneType"),
+        ("- epochs", "expected lines `knob: value` in .*recipe.yaml, got list"),
+    ],
+)
+def test_errors_of_a_file_name_the_file(tmp_path, text, message):
+    (tmp_path / "recipe.yaml").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        kk.Recipe.from_yaml(tmp_path / "recipe.yaml")
+
+
+def test_yaml_makes_no_objects(tmp_path):
+    (tmp_path / "recipe.yaml").write_text(f"name: !!python/object/apply:os.mkdir [{tmp_path / 'sprung'}]\n")
+    with pytest.raises(yaml.constructor.ConstructorError, match="could not determine a constructor"):
+        kk.Recipe.from_yaml(tmp_path / "recipe.yaml")
+    assert os.listdir(tmp_path) == ["recipe.yaml"]
+
+
+@pytest.mark.parametrize("knob", CHANGED)
+def test_replace_changes_a_copy_and_hash_tells_all_but_names(knob):
+    recipe = kk.Recipe()
+    changed = recipe.replace(**{knob: CHANGED[knob]})
+    assert recipe == kk.Recipe()
+    assert getattr(changed, knob) == CHANGED[knob]
+    assert (changed.hash == recipe.hash) == (knob == "name")
+    assert changed.replace(**{knob: getattr(recipe, knob)}) == recipe
+
+
+def test_hash_ignores_name_and_reasons():
+    recipe = kk.Recipe(**CHANGED)
+    assert recipe.replace(name="other", reasons={"epochs": "because"}).hash == recipe.hash
+    assert len(recipe.hash) == 8
+    assert recipe.replace(reasons={"epochs": "because"}) == recipe
+    # Folders of runs are named after it, so it is derived from the values alone.
+    values = {knob: value for knob, value in recipe.to_dict().items() if knob not in ("name", "reasons")}
+    text = json.dumps(values, sort_keys=True, ensure_ascii=False)
+    assert recipe.hash == hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+@pytest.mark.parametrize(
+    ("knob", "value", "message"),
+    [
+        ("image_size", 7, r"image_size to be an integer or \(height, width\), 8 pixels or more, got 7"),
+        ("image_size", (32, 7), r"8 pixels or more, got \(32, 7\)"),
+        ("image_size", [32, 32, 3], r"got \(32, 32, 3\)"),
+        ("image_size", 32.0, "got 32.0"),
+        ("image_size", "224", "got '224'"),
+        ("channels", 2, "channels to be one of 1, 3, got 2"),
+        ("pooling", "mean", "pooling to be one of 'avg', 'max', got 'mean'"),
+        ("batch_size", 0, "batch_size to be a number from 1 to 65536, got 0"),
+        ("record_size", 5000, "record_size to be a number from 8 to 4096, got 5000"),
+        ("learning_rate", -1e-3, "learning_rate to be a number from 0 to 10, got -0.001"),
+        ("learning_rate", float("nan"), "learning_rate to be a number from 0 to 10, got nan"),
+        ("dropout", 1, "dropout to be a number from 0 to 0.99, got 1"),
+        ("label_smoothing", "0.1", "label_smoothing to be a number from 0 to 0.99, got '0.1'"),
+        ("unfrozen_layers", 1.01, "unfrozen_layers to be a number from 0 to 1, got 1.01"),
+        ("warmup", None, "warmup to be a number from 0 to 1, got None"),
+        ("epochs", True, "epochs to be a number from 0 to 10000, got True"),
+        ("seed", -1, "seed to be a number from 0 to 2.14748e.09, got -1"),
+    ],
+)
+def test_values_out_of_range_are_refused(knob, value, message):
+    with pytest.raises(ValueError, match=f"expected .*{message}"):
+        kk.Recipe(**{knob: value})
+
+
+def test_a_recipe_trains_at_least_one_epoch_and_cannot_be_changed_in_place():
+    with pytest.raises(ValueError, match="frozen_epochs or epochs to be at least 1, got 0 for both"):
+        kk.Recipe(epochs=0, frozen_epochs=0)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        kk.Recipe().epochs = 5
+
+
+def test_unknown_knob_is_answered_with_the_nearest():
+    with pytest.raises(ValueError, match=r"no knob 'learning_rates'. Did you mean 'learning_rate'\?"):
+        kk.Recipe().replace(learning_rates=1e-3)
+
+
+def test_notebook_view_shows_every_knob_its_reason_and_no_markup_of_the_users():
+    shown = kk.Recipe(name="<b>x", reasons={"epochs": "<i>few</i> images"})._repr_html_()
+    assert all(f"<code>{knob}</code>" in shown for knob in CHANGED)
+    assert "&lt;b&gt;x" in shown
+    assert "&lt;i&gt;few&lt;/i&gt; images" in shown

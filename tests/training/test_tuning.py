@@ -1,0 +1,48 @@
+"""Tuning: a study finds a recipe, goes on where it stopped, and costs no more than it must."""
+
+import pytest
+
+import kagglekit as kk
+
+
+@pytest.fixture(scope="module")
+def study(digits, quick_folds, quick_recipe, quick_run):
+    best = kk.tune(digits, quick_folds, quick_recipe, max_trials=3, fold_numbers=[0], study="tested")
+    return best, kk.read_trials(digits, "tested")
+
+
+def test_the_result_is_a_recipe_that_is_at_least_as_good_as_the_start(study, quick_recipe):
+    best, trials = study
+    assert isinstance(best, kk.Recipe)
+    assert best.name == "tuned"
+    assert trials["score"].max() >= trials["score"].iloc[0]
+    assert len(trials) == 3
+
+
+def test_only_the_knobs_of_the_space_change(study, quick_recipe):
+    best, trials = study
+    knobs = set(trials.columns) - {"trial", "score"}
+    assert knobs == {"learning_rate", "dropout", "augment_strength"}, "a network from scratch has no frozen layers"
+    changed = {knob for knob, value in best.to_dict().items() if quick_recipe.to_dict()[knob] != value}
+    assert changed <= knobs | {"name", "reasons"}
+
+
+def test_the_start_reuses_the_baselines_folds(study, quick_run):
+    assert study[1].loc[0, "score"] == pytest.approx(quick_run.score_of([0]))
+
+
+def test_a_finished_study_trains_nothing_again(study, digits, quick_folds, quick_recipe):
+    folder = digits.workspace / "tuning" / "tested"
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("runs/*/fold*/model.keras")}
+    again = kk.tune(digits, quick_folds, quick_recipe, max_trials=3, fold_numbers=[0], study="tested")
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("runs/*/fold*/model.keras")} == before
+    assert again == study[0]
+
+
+def test_trials_are_not_runs(study, digits):
+    assert not [run for run in kk.list_runs(digits) if run.recipe.name == "trial"]
+
+
+def test_an_unknown_space_is_named(digits, quick_folds, quick_recipe):
+    with pytest.raises(ValueError, match="expected space to be one of 'baseline', got 'basline'. Did you mean"):
+        kk.tune(digits, quick_folds, quick_recipe, space="basline")
