@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import re
 from pathlib import Path
 
 import yaml
@@ -78,19 +79,26 @@ class Recipe:
     reasons: dict = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self):
-        if isinstance(self.image_size, list):
-            object.__setattr__(self, "image_size", tuple(self.image_size))
-        sizes = self.image_size if isinstance(self.image_size, tuple) else (self.image_size,)
-        if not all(isinstance(size, int) and size >= 8 for size in sizes) or len(sizes) > 2:
+        sides = self.image_size if isinstance(self.image_size, list | tuple) else (self.image_size,) * 2
+        if len(sides) != 2 or not all(type(side) is int and side >= 8 for side in sides):
             raise ValueError(
                 f"expected image_size to be an integer or (height, width), 8 pixels or more, got {self.image_size!r}"
             )
+        # One form for one size: a square is its side.
+        object.__setattr__(self, "image_size", sides[0] if sides[0] == sides[1] else tuple(sides))
+        if not isinstance(self.name, str) or not re.fullmatch(r"[\w.-]+", self.name):
+            raise ValueError(f"expected name to be letters, digits, '-', '_' and '.', got {self.name!r}")
+        if self.weights is not None:
+            object.__setattr__(self, "weights", str(self.weights))  # a Path is no plain value
         check_choice("channels", self.channels, (1, 3))
         check_choice("pooling", self.pooling, ("avg", "max"))
+        types = {field.name: field.type for field in dataclasses.fields(self)}
         for knob, low, high in _RANGES:
-            value = getattr(self, knob)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-                raise ValueError(f"expected {knob} to be a number from {low:g} to {high:g}, got {value!r}")
+            value, kind = getattr(self, knob), types[knob]
+            fits = type(value) is int or (kind is float and isinstance(value, float))
+            if not fits or not low <= value <= high:
+                what = "a whole number" if kind is int else "a number"
+                raise ValueError(f"expected {knob} to be {what} from {low:g} to {high:g}, got {value!r}")
         if self.frozen_epochs + self.epochs == 0:
             raise ValueError("expected frozen_epochs or epochs to be at least 1, got 0 for both")
 
@@ -123,7 +131,10 @@ class Recipe:
     @classmethod
     def from_yaml(cls, path):
         """Read a recipe that `to_yaml` wrote, or one written by hand."""
-        values = yaml.safe_load(Path(path).read_text("utf-8"))
+        try:
+            values = yaml.safe_load(Path(path).read_text("utf-8"))
+        except yaml.YAMLError as error:
+            raise ValueError(f"{path} is no valid YAML: {error}") from error
         if not isinstance(values, dict):
             raise ValueError(f"expected lines `knob: value` in {path}, got {type(values).__name__}")
         for knob, *_ in _RANGES:

@@ -115,7 +115,8 @@ def _look_at(path):
 
 
 def _oddity(path, image):
-    if _FORMATS.get(path.suffix.lower()) not in (image.format, None):
+    # MPO: a phone's JPEG with further pictures behind the first
+    if _FORMATS.get(path.suffix.lower()) not in ("JPEG" if image.format == "MPO" else image.format, None):
         return f"the extension is {path.suffix} and the content {image.format}"
     if image.getexif().get(0x0112, 1) != 1:
         return "rotated by EXIF"

@@ -1,6 +1,7 @@
 """Backbones by name: the same graph and the same input scale whichever way the weights come."""
 
 import importlib.util
+import os
 from pathlib import Path
 
 import keras
@@ -21,7 +22,7 @@ _SYMMETRIC = (1 / 128, -1.0)
 
 # name -> (family, native image size, parameters without head in millions, normalisation, class in keras.applications)
 BACKBONES = {
-    "small_cnn": ("small_cnn", 16, 0.3, _SYMMETRIC, None),
+    "small_cnn": ("small_cnn", 16, 0.2, _SYMMETRIC, None),
     "efficientnet_lite0": ("lite", 224, 3.4, _LITE, None),
     "efficientnet_lite1": ("lite", 240, 4.2, _LITE, None),
     "efficientnet_lite2": ("lite", 260, 4.9, _LITE, None),
@@ -184,9 +185,8 @@ def _packaged_weights(name):
 
 
 def _cache_folder():
-    return (
-        Path(keras.config.keras_home() if hasattr(keras.config, "keras_home") else "~/.keras").expanduser() / "models"
-    )
+    """Where keras.applications keeps its downloads; Keras has no public name for it."""
+    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
 
 
 def _cache_stem(application):

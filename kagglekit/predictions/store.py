@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -113,9 +114,14 @@ class Predictions:
     @classmethod
     def load(cls, path):
         """Read what `save` wrote; nothing is unpickled."""
-        with np.load(path, allow_pickle=False) as stored:
-            text = json.loads(str(stored["text"]))
-            arrays = {field: stored[field] for field in _ARRAYS}
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                text = json.loads(str(stored["text"]))
+                arrays = {field: stored[field] for field in _ARRAYS}
+        except (zipfile.BadZipFile, KeyError, EOFError, ValueError) as error:
+            raise ValueError(
+                f"{path} is no file of Predictions ({error}); delete it and call kk.predict again"
+            ) from error
         return cls(text["name"], text["classes"], **arrays, metric=text["metric"], info=text["info"])
 
     def __repr__(self):

@@ -175,7 +175,7 @@ def _ready_values(comp, columns, form, frame):
                 f"labels that are no class: {first_few(unknown.unique())} for ids {first_few(unknown.index)}"
             )
         return {columns[0]: labels.to_numpy()}
-    values = frame[columns].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
-    pair = np.hstack([1 - values, values])  # one probability: its complement belongs to the other class
-    check_probabilities("submission", frame.index, pair if form == "one probability" else values)
-    return {column: values[:, place] for place, column in enumerate(columns)}
+    # One probability, since a frame with a column for each class never comes here; the rest is the other class's.
+    values = pd.to_numeric(frame[columns[0]], errors="coerce").to_numpy(np.float64)
+    check_probabilities("submission", frame.index, np.stack([1 - values, values], axis=1))
+    return {columns[0]: values}

@@ -54,7 +54,8 @@ def cross_validate(comp, folds, recipe, *, build_model=None, fold_numbers=None, 
     tf.config.experimental.enable_op_determinism()
     missing = [fold for fold in run.info["folds"] if fold not in run.finished_folds]
     if missing:
-        trainer = FoldTrainer(records, recipe, build_model, comp.metric, run.info["folds"])
+        store = comp.workspace / "features"
+        trainer = FoldTrainer(records, recipe, build_model, comp.metric, run.info["folds"], store)
         with tqdm(total=sum(trainer.steps(fold) for fold in missing), unit="step") as bar:
             for fold in missing:
                 _train(run, trainer, fold, bar)

@@ -11,13 +11,14 @@ from kagglekit.inputs.pipeline import eval_dataset
 from kagglekit.training.prediction import inference, predict_rows
 
 
-def frozen_features(extractor, records, recipe):
+def frozen_features(extractor, records, recipe, store):
     """Return the extractor's output for the images of every fold, from the store where it is known already.
 
     Args:
         extractor: Keras model from pixels to a vector; its weights do not change.
         records: `Records`.
         recipe: a `Recipe`: `image_size`, `channels` and `batch_size` are used.
+        store: folder of the features that are known.
 
     Returns:
         Dict of fold number -> `(features, labels, image_ids)`: float32 `(rows, filters)`, int64 and text `(rows,)`.
@@ -28,7 +29,7 @@ def frozen_features(extractor, records, recipe):
     # Pixels, their size and the network name the features: if one of them changes, so does the file.
     size, form = recipe.image_size, extractor.output_shape
     key = content_hash([records.manifest["key"], records.manifest["source_hash"], size, recipe.channels, form, weights])
-    path = records.folder.parent.parent / "features" / f"{key}.npz"
+    path = store / f"{key}.npz"
     if not path.is_file():
         arrays, infer = {}, inference(extractor)
         for fold in tqdm(records.folds, desc="features of the frozen backbone", unit="fold", leave=False):

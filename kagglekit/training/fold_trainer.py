@@ -27,10 +27,11 @@ class FoldTrainer:
         build_model: function `(num_classes, recipe)` that returns a network, or None for the recipe's own.
         metric: name of the competition's metric.
         folds: numbers of the folds that the run trains.
+        store: folder for the frozen backbone's features.
     """
 
-    def __init__(self, records, recipe, build_model, metric, folds):
-        self.records, self.recipe, self.metric = records, recipe, metric
+    def __init__(self, records, recipe, build_model, metric, folds, store):
+        self.records, self.recipe, self.metric, self.store = records, recipe, metric, store
         keras.utils.clear_session()
         keras.utils.set_random_seed(recipe.seed)
         self.model = (build_model or model_from_recipe)(len(records.class_names), recipe)
@@ -85,7 +86,7 @@ class FoldTrainer:
         return [number for number in self.records.folds if number != fold]
 
     def _features(self):
-        return frozen_features(split_at_features(self.model)[0], self.records, self.recipe)
+        return frozen_features(split_at_features(self.model)[0], self.records, self.recipe, self.store)
 
     def _network(self, stage, epochs, learning_rate):
         """Return the compiled network of a stage, as new but for its traced functions."""

@@ -4,13 +4,13 @@ import dataclasses
 import datetime
 import os
 import platform
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from kagglekit._files import content_hash, read_json, write_json, written_whole
+from kagglekit.competition import environment
 from kagglekit.predictions import metrics
 from kagglekit.recipe import Recipe
 
@@ -177,5 +177,5 @@ def describe_environment():
         "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count(),
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS"),
         "gpus": [device.name for device in tf.config.list_physical_devices("GPU")],
-        "versions": {name: metadata.version(name) for name in ("kagglekit", "tensorflow", "keras", "numpy")},
+        "versions": environment.installed_versions("kagglekit", "tensorflow", "keras", "numpy"),
     }
