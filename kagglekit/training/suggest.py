@@ -141,7 +141,7 @@ def _from_scratch(side, grey, rows, effort):
     # Tiny images are enlarged a little: augmentation moves by less than a pixel, and two poolings leave 4x4 features.
     size = int(np.clip(-(-side // 4) * 4, 16, 64))
     batch = _batch(rows, 64)
-    steps = {"fast": 250, "standard": 450, "full": 1500}[effort]
+    steps = {"fast": 250, "standard": 360, "full": 1500}[effort]
     return {
         "backbone": "small_cnn",
         "weights": None,

@@ -1,12 +1,16 @@
 """Search for better knobs over the folds, with Keras Tuner underneath."""
 
+import contextlib
+import io
+
 import pandas as pd
 
 from kagglekit._checks import check_choice
-from kagglekit._files import written_whole
+from kagglekit._files import content_hash, written_whole
+from kagglekit.inputs.records import write_records
 from kagglekit.predictions import metrics
 from kagglekit.training.cross_validation import cross_validate
-from kagglekit.training.runs import Run
+from kagglekit.training.runs import list_runs
 
 # knob -> (kind, values or bounds, only for pretrained backbones?); learning rates are factors on the recipe's
 SPACES = {
@@ -33,7 +37,7 @@ def tune(comp, folds, recipe, *, space="baseline", max_trials=20, fold_numbers=N
         space: a key of `SPACES`.
         max_trials: number of trials, the recipe itself included.
         fold_numbers: folds that a trial trains. Two or three of five rank recipes well at half the cost. Defaults to
-        all. study: name of the study's folder in `tuning/`. Defaults to one made of the space and the recipe.
+        all. study: name of the study's folder in `tuning/`. Defaults to one made of space, recipe and folds.
 
     Returns:
         `Recipe` named `tuned`: the best one found; `reasons` gives its score beside the first's.
@@ -46,8 +50,11 @@ def tune(comp, folds, recipe, *, space="baseline", max_trials=20, fold_numbers=N
     check_choice("space", space, SPACES)
     if max_trials < 1:
         raise ValueError(f"expected max_trials of 1 or more, got {max_trials}")
-    folder = comp.workspace / "tuning" / (study or f"{space}-{recipe.hash}")
-    tuner = _make_tuner(comp, folds, recipe, space, max_trials, fold_numbers, folder)
+    numbers = sorted(int(fold) for fold in folds.unique()) if fold_numbers is None else list(fold_numbers)
+    records = write_records(comp, folds, record_size=recipe.record_size)
+    name = study or f"{space}-{content_hash([recipe.hash, records.manifest['key'], numbers])}"
+    folder = comp.workspace / "tuning" / name
+    tuner = _make_tuner(comp, folds, recipe, records, space, max_trials, numbers, folder)
     first = tuner.score(recipe)  # reuses what an earlier call trained
     if max_trials > 1:
         tuner.search()
@@ -72,10 +79,9 @@ def read_trials(comp, study=None):
     return pd.read_csv(found[-1])
 
 
-def _make_tuner(comp, folds, recipe, space, max_trials, fold_numbers, folder):
+def _make_tuner(comp, folds, recipe, records, space, max_trials, numbers, folder):
     import keras_tuner  # lazily: Kaggle's TPU image has none
 
-    numbers = sorted(int(fold) for fold in folds.unique()) if fold_numbers is None else list(fold_numbers)
     direction = "max" if metrics.METRICS[comp.metric][1] else "min"
     # The space is declared before the search: oracles that learn of it inside a trial can end without any trial.
     oracle = keras_tuner.oracles.BayesianOptimizationOracle(
@@ -93,14 +99,16 @@ def _make_tuner(comp, folds, recipe, space, max_trials, fold_numbers, folder):
 
         def score(self, candidate):
             # A complete run of the same recipe has the folds' predictions already: the baseline costs nothing.
-            for path in [*folder.glob("runs/*/run.json"), *comp.workspace.glob("runs/*/run.json")]:
-                run = Run(path.parent)
-                if run.complete and run.recipe.hash == candidate.hash and set(numbers) <= set(run.finished_folds):
+            asked = (candidate.hash, str(records.folder), candidate.backbone)
+            for run in list_runs(comp):
+                if (run.recipe.hash, run.info["records"], run.info["model"]) == asked and set(numbers) <= set(
+                    run.info["folds"]
+                ):
                     return run.score_of(numbers)
-            run = cross_validate(comp, folds, candidate, fold_numbers=numbers, parent=folder / "runs")
-            return run.score
+            return cross_validate(comp, folds, candidate, fold_numbers=numbers, parent=folder / "runs").score
 
-    tuner = FoldTuner(oracle=oracle, hypermodel=lambda hp: None, directory=str(folder), project_name="oracle")
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints where it reloads a study from
+        tuner = FoldTuner(oracle=oracle, directory=str(folder), project_name="oracle")
     tuner.oracle.verbose = 0
     return tuner
 
