@@ -53,7 +53,7 @@ def write_published(name, path):
     return network
 
 
-@pytest.mark.parametrize("name", ["efficientnet_lite0", "efficientnet_b0", slow("efficientnet_v2b0")])
+@pytest.mark.parametrize("name", ["efficientnet_lite0", slow("efficientnet_b0"), slow("efficientnet_v2b0")])
 def test_graph_scaling_and_predictions_are_the_same_after_a_round_trip(tmp_path, name):
     origin = shuffled(build_backbone(name, 64, weights=None))
     expected = origin(PIXELS, training=False).numpy()
@@ -84,7 +84,8 @@ def test_a_published_file_gives_the_same_graph_and_scaling_and_its_own_weights(t
     assert all(layer.startswith("normalization") for layer in set(body) - set(compared))  # its scaling is ours
 
 
-@pytest.mark.parametrize("name", ["efficientnet_v2b0", slow("efficientnet_v2s")])
+@pytest.mark.slow  # the scaling itself is checked below
+@pytest.mark.parametrize("name", ["efficientnet_v2b0", "efficientnet_v2s"])
 def test_v2_sees_what_keras_with_its_own_preprocessing_sees(name):
     ours = build_backbone(name, 64, weights=None)
     reference = getattr(keras.applications, BACKBONES[name][-1])(
