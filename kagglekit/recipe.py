@@ -37,7 +37,6 @@ class Recipe:
         label_smoothing: share of the label that is spread over all classes, 0 to less than 1.
         weight_decay: decoupled weight decay of AdamW, per step and times the learning rate.
         warmup: share of a stage's steps during which the learning rate rises linearly, 0 to 1.
-        metric: name of the competition's metric, see `kagglekit.predictions.metrics.METRICS`.
         seed: integer that fixes initial weights, batches, augmentation and dropout.
         reasons: mapping from a knob's name to why it has its value; no part of the run's identity.
 
@@ -74,7 +73,6 @@ class Recipe:
     label_smoothing: float = 0.05
     weight_decay: float = 1e-4
     warmup: float = 0.1
-    metric: str = "accuracy"
     seed: int = 0
     reasons: dict = dataclasses.field(default_factory=dict, compare=False, repr=False)
 

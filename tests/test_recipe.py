@@ -30,7 +30,6 @@ CHANGED = {
     "label_smoothing": 0.3,
     "weight_decay": 1e-5,
     "warmup": 0.25,
-    "metric": "log_loss",
     "seed": 12,
 }
 KNOBS = [field.name for field in dataclasses.fields(kk.Recipe)]

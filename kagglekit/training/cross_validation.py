@@ -6,9 +6,11 @@ import time
 import tensorflow as tf
 from tqdm.auto import tqdm
 
+from kagglekit._checks import check_choice
 from kagglekit._files import content_hash, written_whole
 from kagglekit.competition.tables import as_series
 from kagglekit.inputs.records import write_records
+from kagglekit.predictions.metrics import METRICS
 from kagglekit.training.fold_trainer import FoldTrainer
 from kagglekit.training.runs import open_run
 
@@ -36,6 +38,7 @@ def cross_validate(comp, folds, recipe, *, build_model=None, fold_numbers=None, 
         `Run`, with `score`, `oof`, `history` and `model(fold)`.
 
     Raises:
+        ValueError: if the competition's metric is unknown, or images lack a fold.
         FloatingPointError: if the loss becomes NaN; finished folds stay usable.
         RuntimeError: if the saved network does not predict what the trained one did.
 
@@ -47,6 +50,7 @@ def cross_validate(comp, folds, recipe, *, build_model=None, fold_numbers=None, 
     >>> run = kk.cross_validate(comp, kk.assign_folds(comp, 2), recipe)  # doctest: +ELLIPSIS
     fold 1 of 2: accuracy ...
     """
+    check_choice("metric", comp.metric, METRICS)
     folds = as_series(folds, comp.train["image_id"], "folds").astype(int)
     records = write_records(comp, folds, record_size=recipe.record_size)
     model_key = _source_key(build_model) if build_model else None

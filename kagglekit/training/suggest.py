@@ -41,7 +41,7 @@ def suggest_recipe(comp, effort="standard"):
     rows = len(comp.train)
     tiny = side <= TINY
     backbone = "efficientnet_lite0"
-    reasons, knobs = {}, {"metric": comp.metric}
+    reasons, knobs = {}, {}
     if tiny or not weights_found(backbone):
         knobs |= _from_scratch(side, grey, rows, effort)
         reasons["backbone"] = (
