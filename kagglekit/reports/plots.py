@@ -110,7 +110,9 @@ def plot_images(comp, *, per_class=4, most=12, seed=0):
                 except (OSError, SyntaxError, ValueError):
                     ax.text(0.5, 0.5, "unreadable", ha="center", va="center", transform=ax.transAxes, color="red")
         row[0].set_ylabel(name, rotation=0, ha="right", va="center")
-    figure.suptitle("Training images" + (f" of the {most} most frequent classes" if len(comp.class_names) > most else ""))
+    figure.suptitle(
+        "Training images" + (f" of the {most} most frequent classes" if len(comp.class_names) > most else "")
+    )
     return axes
 
 
