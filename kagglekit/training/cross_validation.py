@@ -12,7 +12,7 @@ from kagglekit.competition.tables import as_series
 from kagglekit.inputs.records import write_records
 from kagglekit.predictions.metrics import METRICS
 from kagglekit.training.fold_trainer import FoldTrainer
-from kagglekit.training.runs import open_run
+from kagglekit.training.runs import adopt_folds, open_run
 
 
 def cross_validate(comp, folds, recipe, *, build_model=None, fold_numbers=None, parent=None):
@@ -20,7 +20,8 @@ def cross_validate(comp, folds, recipe, *, build_model=None, fold_numbers=None, 
 
     Each fold starts afresh (weights, optimizer, seeds): first the head on the frozen backbone, then fine-tuning of its
     last layers; a backbone with random weights is trained as a whole. What a finished fold gave lies in the run's
-    folder; a run that was broken off goes on at its first unfinished fold, and the result is the same.
+    folder; a run that was broken off goes on at its first unfinished fold, and the result is the same. Folds that a
+    tuning trial of the same recipe has trained already are taken over.
 
     Switches TensorFlow's deterministic ops on for the process.
 
@@ -56,10 +57,11 @@ def cross_validate(comp, folds, recipe, *, build_model=None, fold_numbers=None, 
     model_key = _source_key(build_model) if build_model else None
     run = open_run(comp, folds, recipe, records, model_key=model_key, parent=parent, fold_numbers=fold_numbers)
     tf.config.experimental.enable_op_determinism()
+    adopt_folds(comp, run)
     missing = [fold for fold in run.info["folds"] if fold not in run.finished_folds]
     if missing:
         store = comp.workspace / "features"
-        trainer = FoldTrainer(records, recipe, build_model, comp.metric, run.info["folds"], store)
+        trainer = FoldTrainer(records, recipe, build_model, comp.metric, store)
         with tqdm(total=sum(trainer.steps(fold) for fold in missing), unit="step") as bar:
             for fold in missing:
                 _train(run, trainer, fold, bar)

@@ -26,17 +26,16 @@ class FoldTrainer:
         recipe: a `Recipe`.
         build_model: function `(num_classes, recipe)` that returns a network, or None for the recipe's own.
         metric: name of the competition's metric.
-        folds: numbers of the folds that the run trains.
         store: folder for the frozen backbone's features.
     """
 
-    def __init__(self, records, recipe, build_model, metric, folds, store):
+    def __init__(self, records, recipe, build_model, metric, store):
         self.records, self.recipe, self.metric, self.store = records, recipe, metric, store
         keras.utils.clear_session()
         keras.utils.set_random_seed(recipe.seed)
         self.model = (build_model or model_from_recipe)(len(records.class_names), recipe)
         self.infer = inference(self.model)  # traced once for all epochs and stages
-        self._steps = {fold: -(-records.rows(self._others(fold)) // recipe.batch_size) for fold in folds}
+        self._steps = {fold: -(-records.rows(self._others(fold)) // recipe.batch_size) for fold in records.folds}
         self._stages = {stage: None for stage, _, _ in stages(recipe, self.model)}
         self._first_values = _values(self.model.variables)
 

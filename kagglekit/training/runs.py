@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 import os
 import platform
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -88,11 +89,6 @@ class Run:
         """Return the metric of each finished fold: `{fold: score}`."""
         return {int(fold): self._score(part) for fold, part in self.oof.groupby("fold")}
 
-    def score_of(self, folds):
-        """Return the metric over the out-of-fold rows of some folds."""
-        table = self.oof
-        return self._score(table[table["fold"].isin(folds)])
-
     def _score(self, table):
         names = self.info["class_names"]
         numbers = table["label"].map({name: number for number, name in enumerate(names)}).to_numpy(np.int64)
@@ -143,8 +139,8 @@ def open_run(comp, folds, recipe, records, *, model_key=None, parent=None, fold_
         fold_numbers: folds to train. Defaults to all.
     """
     numbers = sorted(int(fold) for fold in folds.unique()) if fold_numbers is None else list(fold_numbers)
-    key = content_hash([recipe.hash, comp.metric, records.manifest["key"], numbers, model_key])
-    folder = Path(parent or comp.workspace / "runs") / f"{recipe.name}-{key}"
+    identity = content_hash([recipe.hash, comp.metric, records.manifest["key"], model_key])
+    folder = Path(parent or comp.workspace / "runs") / f"{recipe.name}-{content_hash([identity, numbers])}"
     if not (folder / "run.json").is_file():
         with written_whole(folder) as temporary:
             temporary.mkdir(parents=True)
@@ -154,6 +150,7 @@ def open_run(comp, folds, recipe, records, *, model_key=None, parent=None, fold_
                 temporary / "run.json",
                 {
                     "competition": comp.name,
+                    "identity": identity,
                     "class_names": comp.class_names,
                     "metric": comp.metric,
                     "folds": numbers,
@@ -162,6 +159,20 @@ def open_run(comp, folds, recipe, records, *, model_key=None, parent=None, fold_
                 },
             )
     return Run(folder)
+
+
+def adopt_folds(comp, run):
+    """Copy into a run the folds that another one of the same recipe, rows and network has finished.
+
+    A trial of a study and the run of the recipe that it found share folds, and a fold does not depend on the others.
+    """
+    for path in sorted([*comp.workspace.glob("runs/*/run.json"), *comp.workspace.glob("tuning/*/runs/*/run.json")]):
+        other = Run(path.parent)
+        if other.folder == run.folder or other.info.get("identity") != run.info["identity"]:
+            continue
+        for fold in set(other.finished_folds) & set(run.info["folds"]) - set(run.finished_folds):
+            with written_whole(run.fold_folder(fold)) as folder:
+                shutil.copytree(other.fold_folder(fold), folder)
 
 
 def describe_environment():

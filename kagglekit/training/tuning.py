@@ -10,7 +10,6 @@ from kagglekit._files import content_hash, written_whole
 from kagglekit.inputs.records import write_records
 from kagglekit.predictions import metrics
 from kagglekit.training.cross_validation import cross_validate
-from kagglekit.training.runs import list_runs
 
 # knob -> (kind, values or bounds, only for pretrained backbones?); learning rates are factors on the recipe's
 SPACES = {
@@ -54,8 +53,8 @@ def tune(comp, folds, recipe, *, space="baseline", max_trials=20, fold_numbers=N
     records = write_records(comp, folds, record_size=recipe.record_size)
     name = study or f"{space}-{content_hash([recipe.hash, records.manifest['key'], numbers])}"
     folder = comp.workspace / "tuning" / name
-    tuner = _make_tuner(comp, folds, recipe, records, space, max_trials, numbers, folder)
-    first = tuner.score(recipe)  # reuses what an earlier call trained
+    tuner = _make_tuner(comp, folds, recipe, space, max_trials, numbers, folder)
+    first = tuner.score(recipe)  # takes over the folds of a finished baseline
     if max_trials > 1:
         tuner.search()
     trials = _trials(tuner, recipe, first)
@@ -79,7 +78,7 @@ def read_trials(comp, study=None):
     return pd.read_csv(found[-1])
 
 
-def _make_tuner(comp, folds, recipe, records, space, max_trials, numbers, folder):
+def _make_tuner(comp, folds, recipe, space, max_trials, numbers, folder):
     import keras_tuner  # lazily: Kaggle's TPU image has none
 
     direction = "max" if metrics.METRICS[comp.metric][1] else "min"
@@ -98,13 +97,6 @@ def _make_tuner(comp, folds, recipe, records, space, max_trials, numbers, folder
             return {"score": self.score(recipe.replace(name="trial", **trial.hyperparameters.values))}
 
         def score(self, candidate):
-            # A complete run of the same recipe has the folds' predictions already: the baseline costs nothing.
-            asked = (candidate.hash, str(records.folder), candidate.backbone)
-            for run in list_runs(comp):
-                if (run.recipe.hash, run.info["records"], run.info["model"]) == asked and set(numbers) <= set(
-                    run.info["folds"]
-                ):
-                    return run.score_of(numbers)
             return cross_validate(comp, folds, candidate, fold_numbers=numbers, parent=folder / "runs").score
 
     with contextlib.redirect_stdout(io.StringIO()):  # it prints where it reloads a study from

@@ -105,10 +105,11 @@ def test_a_killed_run_keeps_its_folds_and_ends_the_same(quick_run, tmp_path):
     assert same_predictions(quick_run, run)
 
 
-def test_a_fold_does_not_depend_on_the_folds_before_it(quick_run, digits, quick_folds, quick_recipe, tmp_path):
-    alone = kk.cross_validate(digits, quick_folds, quick_recipe, fold_numbers=[2], parent=tmp_path)
+def test_a_fold_does_not_depend_on_the_folds_before_it(quick_run, digits, quick_folds, quick_recipe, workspace):
+    alone = kk.cross_validate(digits, quick_folds, quick_recipe, fold_numbers=[2])
     columns = digits.class_names
     together = quick_run.oof[quick_run.oof["fold"] == 2]
+    assert alone.folder.is_relative_to(workspace), "no folds of the shared workspace to take over"
     assert np.array_equal(alone.oof[columns].to_numpy(), together[columns].to_numpy())
 
 

@@ -27,8 +27,12 @@ def test_only_the_knobs_of_the_space_change(study, quick_recipe):
     assert changed <= knobs | {"name", "reasons"}
 
 
-def test_the_start_reuses_the_baselines_folds(study, quick_run):
-    assert study[1].loc[0, "score"] == pytest.approx(quick_run.score_of([0]))
+def test_the_start_takes_over_the_baselines_folds(study, digits, quick_run):
+    score = quick_run.scores()[0]
+    assert study[1].loc[0, "score"] == pytest.approx(score)
+    start = next((digits.workspace / "tuning" / "tested" / "runs").glob("quick-*"))
+    copied, own = start / "fold0" / "model.keras", quick_run.fold_folder(0) / "model.keras"
+    assert copied.read_bytes() == own.read_bytes()
 
 
 def test_a_finished_study_trains_nothing_again(study, digits, quick_folds, quick_recipe):
