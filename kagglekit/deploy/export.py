@@ -1,5 +1,6 @@
 """One file that predicts what the run's network predicts, on a phone or a server without this library."""
 
+import contextlib
 import logging
 import shutil
 import warnings
@@ -44,11 +45,8 @@ def export(run, path=None, *, format="litert", fold=None):
         if format == "keras":
             shutil.copyfile(run.fold_folder(fold) / "model.keras", temporary)
         else:
-            logger = logging.getLogger("tensorflow")
-            level = logger.level
-            logger.setLevel(logging.ERROR)  # it announces every file of the saved model in between
-            run.model(fold).export(str(temporary), format="litert", verbose=False)
-            logger.setLevel(level)
+            with _quiet_tensorflow():
+                run.model(fold).export(str(temporary), format="litert", verbose=False)
     with written_whole(path.with_suffix(".txt")) as temporary:
         temporary.write_text("\n".join(run.info["class_names"]) + "\n", encoding="utf-8")
     return path
@@ -84,6 +82,18 @@ def check_export(run, path, *, fold, most=64):
     if result["same_class"] < 1 or result["largest_difference"] > 0.01:
         raise ValueError(f"{path} does not predict what the network of fold {fold} does: {result}; do not ship it")
     return result
+
+
+@contextlib.contextmanager
+def _quiet_tensorflow():
+    """Hold back TensorFlow's line for every file of the saved model that it writes in between."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _predict(path, images):
