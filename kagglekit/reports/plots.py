@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.ticker import NullFormatter
 from PIL import Image
 
 from kagglekit.predictions import metrics
@@ -253,6 +254,9 @@ def plot_trials(trials, *, metric="score"):
         ax.scatter(trials[knob][start], trials["score"][start], color="black", marker="s", label="start")
         if knob == "learning_rate":
             ax.set_xscale("log")
+            ends = [trials[knob].min(), trials[knob].max()]
+            ax.set_xticks(ends, [f"{value:.1e}" for value in ends])
+            ax.xaxis.set_minor_formatter(NullFormatter())
         ax.set_xlabel(knob)
         sns.despine(ax=ax)
     axes[0][0].set_ylabel(metric)

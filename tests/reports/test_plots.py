@@ -1,6 +1,7 @@
 """Plots show the figures that they were given."""
 
 import matplotlib as mpl
+import pandas as pd
 import pytest
 
 mpl.use("Agg")
@@ -62,3 +63,15 @@ def test_the_confusion_matrix_counts_every_row(quick_run):
     ax = kk.plot_confusion(kk.predict(quick_run))
     counted = sum(int(text.get_text()) for text in ax.texts if text.get_text())
     assert counted == len(quick_run.oof)
+
+
+def test_trials_are_the_points_of_every_knob():
+    trials = pd.DataFrame({
+        "trial": ["start", "0", "1"], "learning_rate": [1e-3, 3e-3, 2e-4], "dropout": [0.1, 0.2, 0.3],
+        "score": [0.8, 0.9, 0.7],
+    })  # fmt: skip
+    axes = kk.plot_trials(trials, metric="accuracy")
+    assert [ax.get_xlabel() for ax in axes] == ["learning_rate", "dropout"]
+    best, others, start = (points.get_offsets().tolist() for points in axes[1].collections)
+    assert (best, others, start) == ([[0.2, 0.9]], [[0.2, 0.9], [0.3, 0.7]], [[0.1, 0.8]])
+    assert [label.get_text() for label in axes[0].get_xticklabels()] == ["2.0e-04", "3.0e-03"]
