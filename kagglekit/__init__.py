@@ -61,8 +61,8 @@ _MODULE_OF = {
 
 # TensorFlow reads these when it is imported; a value that the user has set stays.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-# TensorFlow switches oneDNN on by itself only where it finds AVX-512; with AVX2 alone (AMD) it is 1.5 times as fast
-# too.
+# TensorFlow switches oneDNN on by itself only where it finds AVX-512; with AVX2 alone (AMD) it is
+# 1.5 times as fast too.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 

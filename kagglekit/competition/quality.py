@@ -99,13 +99,8 @@ def _look_at(path):
         with Image.open(path) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
-                return (
-                    width,
-                    height,
-                    image.mode,
-                    size,
-                    f"unreadable: {width}x{height} is over {MAX_PIXELS} pixels",
-                )
+                problem = f"unreadable: {width}x{height} is over {MAX_PIXELS} pixels"
+                return width, height, image.mode, size, problem
             image.load()
             return width, height, image.mode, size, _oddity(path, image)
     except UnidentifiedImageError:

@@ -3,6 +3,7 @@
 import json
 import platform
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -47,7 +48,7 @@ def make_submission(comp, predictions, path=None):
         raise ValueError(
             f"{comp.name} has no test images, so there is nothing to submit; put them into {comp.root / 'test'}"
         )
-    if path is not None and (environment.Path(path).suffix != ".csv" or environment.Path(path).is_dir()):
+    if path is not None and (Path(path).suffix != ".csv" or Path(path).is_dir()):
         raise ValueError(f"expected path to name a file that ends in .csv, got {str(path)!r}")
     sample = _sample(comp)
     if isinstance(predictions, Predictions):
@@ -68,7 +69,7 @@ def make_submission(comp, predictions, path=None):
         score = "" if about["cv_score"] is None else f"-cv{about['cv_score']:.4f}"
         name = re.sub(r"[^\w.-]+", "_", about["name"])
         path = environment.submissions_folder() / comp.name / f"{name}{score}-{content_hash(text)}.csv"
-    path = environment.Path(path)
+    path = Path(path)
     versions = {"kagglekit": __version__} | environment.installed_versions("keras", "tensorflow", "numpy", "pandas")
     about |= {
         "competition": comp.name,

@@ -20,9 +20,8 @@ def predict(run, *, tta="auto"):
     Args:
         run: a complete `Run`.
         tta: test-time views. `"auto"` tries, beside the picture itself, the flips that the run's policy trains with
-            and a
-            slight zoom, and keeps a view only if adding it makes the out-of-fold metric better, or leaves it as it is
-            and lowers the log loss. A list of names from `kagglekit.inputs.views.VIEWS` is used as it is.
+            and a slight zoom, and keeps a view only if adding it makes the out-of-fold metric better, or leaves it
+            as it is and lowers the log loss. A list of names from `kagglekit.inputs.views.VIEWS` is used as it is.
 
     Returns:
         `Predictions`; `info["views"]` names the views and `info["tried"]` what each would have scored. The result is

@@ -21,8 +21,8 @@ def suggest_recipe(comp, effort="standard"):
 
     Args:
         comp: a `Competition`.
-        effort: `"fast"` (a first score: the backbone stays frozen), `"standard"` or `"full"` (the whole network,
-        longer).
+        effort: `"fast"` (a first score: the backbone stays frozen), `"standard"` or `"full"` (the whole
+            network, longer).
 
     Returns:
         `Recipe`; `recipe.reasons` says why, knob by knob.

@@ -35,8 +35,8 @@ def tune(comp, folds, recipe, *, space="baseline", max_trials=20, fold_numbers=N
         recipe: the `Recipe` to start from.
         space: a key of `SPACES`.
         max_trials: number of trials, the recipe itself included.
-        fold_numbers: folds that a trial trains. Two or three of five rank recipes well at half the cost. Defaults to
-        all. study: name of the study's folder in `tuning/`. Defaults to one made of space, recipe and folds.
+        fold_numbers: folds that a trial trains; two or three of five cost half as much. Defaults to all.
+        study: name of the study's folder in `tuning/`. Defaults to one made of space, recipe and folds.
 
     Returns:
         `Recipe` named `tuned`: the best one found; `reasons` gives its score beside the first's.

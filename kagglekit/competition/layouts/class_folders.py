@@ -3,7 +3,7 @@
 import pandas as pd
 
 from kagglekit._checks import check_unique
-from kagglekit.competition.layouts.csv_folder import _find_sample as find_sample
+from kagglekit.competition.layouts.csv_folder import find_sample
 from kagglekit.competition.layouts.image_files import check_inside, find_sources, list_images
 from kagglekit.competition.tables import Competition, read_text_csv
 

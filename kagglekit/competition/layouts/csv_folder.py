@@ -18,7 +18,7 @@ def read(folder, *, id_column=None, label_column=None, group_column=None, metric
     """Read the layout; the arguments are those of `load_competition`."""
     csv = folder / "train.csv"
     table = read_text_csv(csv)
-    sample_path = _find_sample(folder)
+    sample_path = find_sample(folder)
     sample = read_text_csv(sample_path) if sample_path else None
     id_column = _choose_id(csv, table, sample, id_column)
     label_column = _choose_label(csv, table, sample, id_column, label_column)
@@ -34,9 +34,8 @@ def read(folder, *, id_column=None, label_column=None, group_column=None, metric
     taken = [image for image in images if image.startswith(test_only)]
     train["source"] = find_sources(table[id_column], images, TRAIN_FOLDERS, csv=csv, root=folder, taken=taken)
     for column in table.columns.difference(list(filter(None, chosen.values())), sort=False):
-        train[f"{column}_in_csv" if column in ("image_id", "id", "source", "label", "group") else column] = table[
-            column
-        ]
+        taken_name = column in ("image_id", "id", "source", "label", "group")
+        train[f"{column}_in_csv" if taken_name else column] = table[column]
 
     test_ids, test_sources = [], []
     if sample is not None:
@@ -61,7 +60,7 @@ def read(folder, *, id_column=None, label_column=None, group_column=None, metric
     )
 
 
-def _find_sample(folder):
+def find_sample(folder):
     found = sorted(
         path for path in folder.glob("*.csv") if "sample" in path.name.lower() and "sub" in path.name.lower()
     )
