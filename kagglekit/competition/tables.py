@@ -1,31 +1,41 @@
 """The table that every layout is read into: one line per image."""
 
 import dataclasses
+import itertools
 from html import escape
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from kagglekit._checks import check_unique, first_few
+from kagglekit._checks import check_choice, check_unique, first_few
 from kagglekit._files import content_hash
 from kagglekit.competition import environment
+
+TASKS = ("single_label", "multi_label", "regression", "distribution")
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Competition:
     """An image-classification competition as clean tables.
 
-    Made by `kk.load_competition`; no method of it changes it.
+    Made by `kk.load_competition` or `kk.from_arrays`; no method of it changes it.
 
     Args:
         name: the name of its folders in the workspace and below `submissions/`.
         root: the folder of the raw files; every `source` lies inside it.
-        train: DataFrame with one line per image and the text columns `image_id` (unique), `id` (the submission row
-            that the image belongs to), `source` (path below `root`), `label`, and `group` and metadata where given.
+        train: DataFrame with one line per image: `image_id` (unique text), `id` (text, the submission row that the
+            image belongs to; several images may share one), `source` (see `kagglekit.competition.sources`), `label`,
+            and `group` and metadata (text, empty where missing) where given.
         test: the same without `label`; may be empty.
         sample_submission: DataFrame of text as the organiser gave it, or None.
         id_column, label_column: their names in the organiser's files.
         metric: name of the metric that the competition is scored by.
+        task: what a label is. `"single_label"`: text, the class. `"multi_label"`: a tuple of class names, perhaps
+            empty. `"regression"`: a float, or a tuple of them. `"distribution"`: a tuple of floats, one for each class,
+            that sum to 1.
+        classes: names of the network's outputs. Defaults to the labels that occur, sorted; needed for `"distribution"`.
+        submission_form: see `kk.make_submission`. Defaults to what the sample submission shows.
     """
 
     name: str
@@ -36,24 +46,57 @@ class Competition:
     id_column: str = "id"
     label_column: str = "label"
     metric: str = "accuracy"
+    task: str = "single_label"
+    classes: tuple | None = None
+    submission_form: str | None = None
 
     def __post_init__(self):
+        check_choice("task", self.task, TASKS)
         check_unique("train image_id", self.train["image_id"])
         check_unique("test image_id", self.test["image_id"])
         empty = self.train.loc[self.train["label"].isna() | (self.train["label"] == ""), "image_id"]
         if len(empty):
             raise ValueError(f"rows without a label: {first_few(empty)}; fill the label in or remove the rows")
-        if self.train["label"].nunique() < 2:
+        if self.task == "single_label" and self.train["label"].nunique() < 2:
             raise ValueError(
                 f"expected at least 2 classes in column {self.label_column!r}, got {self.train['label'].nunique()}; "
                 "choose another column with label_column="
             )
+        if self.classes is None:
+            object.__setattr__(self, "classes", self._found_classes())
+
+    def _found_classes(self):
+        if self.task == "regression":
+            first = self.train["label"].iloc[0]
+            return (
+                tuple(f"{self.label_column}_{n}" for n in range(len(first)))
+                if isinstance(first, tuple)
+                else (self.label_column,)
+            )
+        if self.task == "distribution":
+            raise ValueError("a distribution needs the names of its bins: pass classes=")
+        labels = self.train["label"]
+        return tuple(natural_order(set(itertools.chain(*labels) if self.task == "multi_label" else labels)))
 
     @property
     def class_names(self):
-        """Sorted labels as a list of text; whole numbers are sorted by value. Position = the network's output."""
-        names = sorted(self.train["label"].unique())
-        return sorted(names, key=int) if all(name.isdecimal() for name in names) else names
+        """Names of the outputs as a list of text, whole numbers sorted by value. Position = the network's output."""
+        return list(self.classes)
+
+    @property
+    def targets(self):
+        """What a network learns: class numbers, int64 `(rows,)`, for one label; else float32 `(rows, outputs)`."""
+        numbers = {name: number for number, name in enumerate(self.classes)}
+        labels = self.train["label"]
+        if self.task == "single_label":
+            return labels.map(numbers).to_numpy(np.int64)
+        targets = np.zeros((len(labels), len(numbers)), np.float32)
+        for row, label in enumerate(labels):
+            if self.task == "multi_label":
+                targets[row, [numbers[name] for name in label]] = 1
+            else:
+                targets[row] = label
+        return targets
 
     @property
     def workspace(self):
@@ -68,22 +111,46 @@ class Competition:
             self.train[columns].to_numpy().tolist(),
             self.test[["image_id", "id", "source"]].to_numpy().tolist(),
         ]
-        return content_hash([self.class_names, *tables])
+        # The task only where it is not the usual one, so that earlier hashes stay
+        return content_hash([self.class_names, *tables, *([] if self.task == "single_label" else [self.task])])
 
     def __repr__(self):
+        outputs = f"{len(self.classes)} " + ("values" if self.task == "regression" else "classes")
+        task = "" if self.task == "single_label" else f" ({self.task})"
         return (
-            f"Competition {self.name!r}: {len(self.train)} training images of {len(self.class_names)} classes, "
+            f"Competition {self.name!r}: {len(self.train)} training images of {outputs}{task}, "
             f"{len(self.test)} test images, metric {self.metric}"
         )
 
+    def class_counts(self):
+        """Return the number of training images of each class, most frequent first; None where labels are numbers."""
+        if self.task in ("regression", "distribution"):
+            return None
+        labels = self.train["label"].explode() if self.task == "multi_label" else self.train["label"]
+        counts = labels.value_counts().reindex(self.class_names, fill_value=0)
+        return counts.sort_values(ascending=False, kind="stable")
+
     def _repr_html_(self):
-        counts = self.train["label"].value_counts()
+        counts = self.class_counts()
+        extremes = (
+            ""
+            if counts is None
+            else (
+                f"rarest class <code>{escape(str(counts.index[-1]))}</code> ({counts.iloc[-1]} images), most frequent "
+                f"<code>{escape(str(counts.index[0]))}</code> ({counts.iloc[0]})<br>"
+            )
+        )
         return (
-            f"<b>{escape(repr(self))}</b><br>rarest class <code>{escape(str(counts.index[-1]))}</code> "
-            f"({counts.iloc[-1]} images), most frequent <code>{escape(str(counts.index[0]))}</code> ({counts.iloc[0]})"
-            f"<br><code>{escape(str(self.root))}</code>{self.train.head(3).to_html(index=False)}"
+            f"<b>{escape(repr(self))}</b><br>{extremes}"
+            f"<code>{escape(str(self.root))}</code>{self.train.head(3).to_html(index=False)}"
             "Next: <code>kk.check_images(comp)</code>, then <code>folds = kk.assign_folds(comp)</code>"
         )
+
+
+def natural_order(names):
+    """Return names sorted; by value where all are whole numbers."""
+    names = sorted(names)
+    return sorted(names, key=int) if all(name.isdecimal() for name in names) else names
 
 
 def read_text_csv(path):

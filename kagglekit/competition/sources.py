@@ -1,0 +1,113 @@
+"""Where an image's bytes lie: a file, several files of one picture, or a stretch of a container.
+
+A `source` in the table is text, or a tuple of texts for the channels of one picture:
+
+- `train/00012.png`: a file below the competition's folder,
+- `train.bson@4096+12345`: 12345 bytes from offset 4096 of a container (BSON, TFRecord), an encoded image as it stands,
+- `train.csv@4096+1568#28x28x1`: the same, where the stretch is text: the pixels of a row, numbers between commas.
+
+Nothing is copied out of a container: it is read in place, by any thread, in any order.
+"""
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+MAX_PIXELS = 100_000_000  # an image of more is taken for a decompression bomb
+_STRETCH = re.compile(r"(?P<file>.+)@(?P<offset>\d+)\+(?P<length>\d+)(?:#(?P<shape>\d+x\d+x\d+))?", re.DOTALL)
+# What decoders raise for damaged input: PIL's errors are all of these types.
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+
+
+def stretch(file, offset, length, shape=None):
+    """Return the source of an image inside a container; `shape` is `(height, width, channels)` for pixels as text."""
+    return f"{file}@{offset}+{length}" + (f"#{'x'.join(map(str, shape))}" if shape else "")
+
+
+def parts(source):
+    """Return the sources of a picture's files as a list: one, or one for each group of channels."""
+    return list(source) if isinstance(source, tuple) else [source]
+
+
+def file_of(source):
+    """Return the file, relative to the root, that one part lies in."""
+    found = _STRETCH.fullmatch(source)
+    return found["file"] if found else source
+
+
+def name_of(source):
+    """Return a source as one line for messages and tables."""
+    return " + ".join(parts(source))
+
+
+def size_of(root, source):
+    """Return the stored bytes of a picture, all parts together."""
+    lengths = (_STRETCH.fullmatch(part) for part in parts(source))
+    return sum(
+        int(found["length"]) if found else (Path(root) / part).stat().st_size
+        for part, found in zip(parts(source), lengths, strict=True)
+    )
+
+
+def read_bytes(root, part):
+    """Return the encoded bytes of one part: what a file of its own would hold (pixels as text become a PNG)."""
+    found = _STRETCH.fullmatch(part)
+    if not found:
+        return (Path(root) / part).read_bytes()
+    with open(Path(root) / found["file"], "rb") as file:
+        file.seek(int(found["offset"]))
+        content = file.read(int(found["length"]))
+    if len(content) != int(found["length"]):
+        raise OSError(f"{found['file']} ends before the image at offset {found['offset']}")
+    if found["shape"]:
+        shape = [int(side) for side in found["shape"].split("x")]
+        pixels = np.array(content.split(b","), np.float64).round().astype(np.uint8).reshape(shape)
+        stored = io.BytesIO()
+        Image.fromarray(pixels[..., 0] if shape[2] == 1 else pixels).save(stored, "PNG", compress_level=1)
+        content = stored.getvalue()
+    return content
+
+
+def open_image(root, part):
+    """Open one part as a PIL image, not yet decoded; more than `MAX_PIXELS` raises `OSError`."""
+    plain = _STRETCH.fullmatch(part) is None
+    image = Image.open(Path(root) / part if plain else io.BytesIO(read_bytes(root, part)))
+    if image.width * image.height > MAX_PIXELS:
+        image.close()
+        raise OSError(f"{image.width}x{image.height} is over {MAX_PIXELS} pixels")
+    return image
+
+
+def read_pixels(root, source):
+    """Decode a picture, upright.
+
+    Args:
+        root: folder of the competition.
+        source: a source as it stands in the table.
+
+    Returns:
+        Array `(height, width, channels)`, uint8, or uint16 where a part has 16 bits. Each part gives 1 channel (grey)
+        or 3 (any other mode, alpha left out); the parts of a tuple are stacked in their order, each giving 1.
+
+    Raises:
+        OSError, SyntaxError, ValueError: if a part is damaged, or the parts differ in size.
+    """
+    arrays = []
+    for part in parts(source):
+        with open_image(root, part) as image:
+            arrays.append(_pixels(image, single=isinstance(source, tuple)))
+    if len({array.shape[:2] for array in arrays}) > 1:
+        raise ValueError(f"the files of one picture differ in size: {[array.shape[:2] for array in arrays]}")
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=-1)
+
+
+def _pixels(image, single):
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16 bits a pixel
+        return np.asarray(image, np.int64).clip(0, 65535).astype(np.uint16)[..., None]
+    grey = single or image.mode in ("1", "L", "LA")
+    pixels = np.asarray(image.convert("L" if grey else "RGB"))
+    return pixels[..., None] if grey else pixels
