@@ -4,6 +4,9 @@ from kagglekit.competition.folds import fold_report as fold_report
 from kagglekit.competition.folds import load_folds as load_folds
 from kagglekit.competition.folds import save_folds as save_folds
 from kagglekit.competition.layouts import load_competition as load_competition
+from kagglekit.competition.layouts.arrays import from_arrays as from_arrays
+from kagglekit.competition.presets import PRESETS as PRESETS
+from kagglekit.competition.presets import Preset as Preset
 from kagglekit.competition.quality import check_images as check_images
 from kagglekit.competition.quality import duplicate_groups as duplicate_groups
 from kagglekit.competition.tables import Competition as Competition
@@ -18,6 +21,7 @@ from kagglekit.models.heads import build_classifier as build_classifier
 from kagglekit.models.heads import freeze_backbone as freeze_backbone
 from kagglekit.models.heads import unfreeze_backbone as unfreeze_backbone
 from kagglekit.predictions.ensemble import blend as blend
+from kagglekit.predictions.scoring import reference_predictions as reference_predictions
 from kagglekit.predictions.scoring import reference_score as reference_score
 from kagglekit.predictions.scoring import score_submission as score_submission
 from kagglekit.predictions.store import Predictions as Predictions

@@ -36,6 +36,7 @@ class Competition:
             that sum to 1.
         classes: names of the network's outputs. Defaults to the labels that occur, sorted; needed for `"distribution"`.
         submission_form: see `kk.make_submission`. Defaults to what the sample submission shows.
+        submission_header: whether a submission begins with the names of its columns.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Competition:
     task: str = "single_label"
     classes: tuple | None = None
     submission_form: str | None = None
+    submission_header: bool = True
 
     def __post_init__(self):
         check_choice("task", self.task, TASKS)
@@ -86,17 +88,7 @@ class Competition:
     @property
     def targets(self):
         """What a network learns: class numbers, int64 `(rows,)`, for one label; else float32 `(rows, outputs)`."""
-        numbers = {name: number for number, name in enumerate(self.classes)}
-        labels = self.train["label"]
-        if self.task == "single_label":
-            return labels.map(numbers).to_numpy(np.int64)
-        targets = np.zeros((len(labels), len(numbers)), np.float32)
-        for row, label in enumerate(labels):
-            if self.task == "multi_label":
-                targets[row, [numbers[name] for name in label]] = 1
-            else:
-                targets[row] = label
-        return targets
+        return label_targets(self.train["label"], self.classes, self.task)
 
     @property
     def workspace(self):
@@ -147,24 +139,70 @@ class Competition:
         )
 
 
+def label_targets(labels, classes, task):
+    """Return labels as numbers: int64 `(rows,)` for one label a row, else float32 `(rows, classes)`.
+
+    Args:
+        labels: list-like in the form of `Competition`'s column `label`.
+        classes: names of the outputs.
+        task: as in `Competition`.
+    """
+    numbers = {name: number for number, name in enumerate(classes)}
+    if task in ("single_label", "multi_label"):
+        used = labels if task == "single_label" else itertools.chain.from_iterable(labels)
+        unknown = sorted(set(used) - set(numbers))
+        if unknown:
+            raise ValueError(f"labels that are no class: {first_few(unknown)}; the classes are {first_few(classes)}")
+    if task == "single_label":
+        return np.array([numbers[label] for label in labels], np.int64)
+    targets = np.zeros((len(labels), len(numbers)), np.float32)
+    for row, label in enumerate(labels):
+        if task == "multi_label":
+            targets[row, [numbers[name] for name in label]] = 1
+        else:
+            targets[row] = label
+    return targets
+
+
 def natural_order(names):
     """Return names sorted; by value where all are whole numbers."""
     names = sorted(names)
     return sorted(names, key=int) if all(name.isdecimal() for name in names) else names
 
 
-def read_text_csv(path):
+def read_text_csv(path, *, names=None):
     """Read a CSV with every cell as text: id `00012` stays `00012`, a class `NA` stays `NA`.
+
+    Commas, semicolons, tabs or spaces may part the cells; the first line decides.
+
+    Args:
+        path: the file.
+        names: names of the columns of a table without a header; `""` leaves a column out.
 
     Raises:
         ValueError: naming the file, if it is empty or no table.
     """
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        with open(path, encoding="utf-8-sig") as file:
+            first = file.readline()
+        separator = next((mark for mark in ",;\t" if mark in first), " " if names else ",")
+        table = pd.read_csv(
+            path,
+            dtype=str,
+            keep_default_na=False,
+            encoding="utf-8-sig",
+            sep=separator,
+            header=None if names else "infer",
+        )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no readable CSV: {error}") from error
     if not isinstance(table.index, pd.RangeIndex):  # pandas would take the first cells for names of the rows
         raise ValueError(f"{path} is no readable CSV: rows have more cells than the header; quote the commas inside")
+    if names:
+        if len(names) != len(table.columns):
+            raise ValueError(f"{path} has {len(table.columns)} columns, the names are for {len(names)}: {list(names)}")
+        table.columns = list(names)
+        table = table[[name for name in names if name]]
     return table.astype(object)
 
 

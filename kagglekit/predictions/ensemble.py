@@ -62,15 +62,14 @@ def blend(comp, predictions, *, method="mean", name="blend"):
     predictions = list(predictions)
     if not predictions:
         raise ValueError("expected at least one Predictions to blend, got none; make one with kk.predict(run)")
-    test_ids = comp.test["id"].tolist()
+    predictions = [member.fitted_to(comp) for member in predictions]
+    test_ids = comp.test["id"].drop_duplicates().tolist()
     first = predictions[0]
     oof_ids = first.oof_ids.tolist()
-    for member in predictions:
-        if member.class_names != comp.class_names:
-            raise ValueError(f"{member.name} has the classes {member.class_names}, the competition {comp.class_names}")
     positions = [_align(member, "oof", oof_ids) for member in predictions]
     for member, position in zip(predictions, positions, strict=True):
         different = member.oof_labels[position] != first.oof_labels
+        different = different.any(axis=1) if different.ndim == 2 else different
         if different.any():
             raise ValueError(
                 f"{member.name} and {first.name} give different labels to {first_few(first.oof_ids[different])}"
@@ -87,6 +86,7 @@ def blend(comp, predictions, *, method="mean", name="blend"):
         test_ids=np.array(test_ids, dtype=str),
         test=average_probabilities(test),
         metric=comp.metric,
+        task=comp.task,
         info={
             "method": method,
             "members": [{"name": member.name, "weight": 1 / len(predictions), **member.info} for member in predictions],

@@ -1,12 +1,17 @@
 """What a submission would score, where the answers are known, and what a plain model scores."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 from PIL import Image
+from tqdm.auto import tqdm
 
 from kagglekit._checks import check_unique, first_few
 from kagglekit.competition import digits
+from kagglekit.competition.sources import UNREADABLE, name_of, read_pixels
 from kagglekit.competition.tables import read_text_csv
-from kagglekit.predictions import metrics
+from kagglekit.predictions.store import Predictions
 
 
 def score_submission(comp, path):
@@ -36,9 +41,9 @@ def score_submission(comp, path):
 
 
 def reference_score(comp, folds, *, side=8):
-    """Score a plain model in the same folds: a support-vector machine on the grey pixels of reduced images.
+    """Score a plain model in the same folds, see `reference_predictions`.
 
-    A network that does not beat it is not worth its hours. On digits it is scikit-learn's own example and hard to beat.
+    A network that does not beat it is not worth its hours.
 
     Args:
         comp: a `Competition`.
@@ -46,26 +51,87 @@ def reference_score(comp, folds, *, side=8):
         side: pixels a side that the images are reduced to.
 
     Returns:
-        float: the competition's metric over the out-of-fold rows (for log loss and the like the predicted class counts
-        as certain).
+        float: the competition's metric over the out-of-fold rows.
+    """
+    return reference_predictions(comp, folds, side=side).score
+
+
+def reference_predictions(comp, folds, *, side=8):
+    """Predict with a plain model on reduced images: what a network has to beat, and a submission within seconds.
+
+    Classes: a support-vector machine on grey pixels, scikit-learn's own example for digits and hard to beat there; the
+    predicted class counts as certain. Several labels, numbers and shares: ridge regression on the pixels of every
+    channel, brought back into its range.
+
+    Args:
+        comp: a `Competition`.
+        folds: as `assign_folds` gives them.
+        side: pixels a side that the images are reduced to.
+
+    Returns:
+        `Predictions`, one line per submission row.
+
+    Raises:
+        ValueError: naming the images that cannot be read.
 
     Reference: https://scikit-learn.org/stable/auto_examples/classification/plot_digits_classification.html
     """
+    from sklearn.linear_model import Ridge
     from sklearn.model_selection import PredefinedSplit, cross_val_predict
     from sklearn.svm import SVC
 
-    pixels = np.stack([_grey_pixels(comp.root / source, side) for source in comp.train["source"]])
-    numbers = {name: number for number, name in enumerate(comp.class_names)}
-    labels = comp.train["label"].map(numbers).to_numpy(np.int64)
-    fold = folds.loc[comp.train["image_id"].tolist()].to_numpy()
-    model = SVC(C=10)  # gamma="scale": 1 / (features x variance)
-    predicted = cross_val_predict(model, pixels.reshape(len(pixels), -1), labels, cv=PredefinedSplit(fold))
-    return metrics.score(comp.metric, labels, np.eye(len(numbers))[predicted])
+    single = comp.task == "single_label"
+    pixels = _reduced(comp, comp.train["source"], side, grey=single)
+    test_pixels = _reduced(comp, comp.test["source"], side, grey=single)
+    targets, fold = comp.targets, folds.loc[comp.train["image_id"].tolist()].to_numpy()
+    model = SVC(C=10) if single else Ridge(alpha=1.0)  # gamma="scale": 1 / (features x variance)
+    oof = cross_val_predict(model, pixels, targets, cv=PredefinedSplit(fold))
+    model.fit(pixels, targets)
+    test = model.predict(test_pixels) if len(test_pixels) else oof[:0]
+    predictions = Predictions(
+        name="reference",
+        class_names=comp.class_names,
+        oof_ids=comp.train["image_id"].to_numpy(dtype=str),
+        oof=_in_range(oof, comp),
+        oof_labels=targets,
+        oof_folds=fold,
+        test_ids=comp.test["image_id"].to_numpy(dtype=str),
+        test=_in_range(test, comp),
+        metric=comp.metric,
+        task=comp.task,
+        info={"model": f"{model} on {side}x{side} pixels"},
+    )
+    return predictions.fitted_to(comp)
 
 
-def _grey_pixels(path, side):
-    with Image.open(path) as image:
-        grey = image.convert("L")
-        return np.asarray(
-            grey if grey.size == (side, side) else grey.resize((side, side), Image.Resampling.BOX), np.float64
-        )
+def _reduced(comp, found, side, grey):
+    """Pixels from 0 to 1 of all images, `(rows, side * side [* channels])`."""
+
+    def reduced(source):
+        try:
+            pixels = read_pixels(comp.root, source)
+        except UNREADABLE as error:
+            raise ValueError(f"{name_of(source)} cannot be read ({error}); see kk.check_images(comp)") from error
+        pixels = pixels.astype(np.float32) / (65535 if pixels.dtype == np.uint16 else 255)
+        if grey:  # the weights of PIL's "L", ITU-R 601-2
+            weights = [0.299, 0.587, 0.114] if pixels.shape[2] == 3 else np.full(pixels.shape[2], 1 / pixels.shape[2])
+            pixels = (pixels @ np.asarray(weights, np.float32))[..., None]
+        planes = [Image.fromarray(pixels[..., number]) for number in range(pixels.shape[2])]
+        return np.stack([plane.resize((side, side), Image.Resampling.BOX) for plane in planes]).ravel()
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        rows = list(tqdm(pool.map(reduced, found), total=len(found), desc="reading reduced images", leave=False))
+    lengths = {len(row) for row in rows}
+    if len(lengths) > 1:
+        raise ValueError(f"the images differ in channels: {sorted(length // side**2 for length in lengths)}")
+    return np.array(rows)
+
+
+def _in_range(values, comp):
+    if comp.task == "single_label":
+        return np.eye(len(comp.classes))[values.astype(int)]
+    values = np.asarray(values, np.float64).reshape(len(values), -1)
+    if comp.task == "regression":
+        return values
+    values = values.clip(0, 1)
+    return values if comp.task == "multi_label" else (values + 1e-6) / (values + 1e-6).sum(axis=1, keepdims=True)

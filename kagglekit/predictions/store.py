@@ -9,6 +9,7 @@ import pandas as pd
 
 from kagglekit._checks import check_unique, first_few
 from kagglekit._files import written_whole
+from kagglekit.competition.tables import label_targets
 from kagglekit.predictions import metrics
 
 TOLERANCE = 1e-3  # how far a row's probabilities may sum from 1
@@ -25,15 +26,17 @@ class Predictions:
         class_names: list of the classes' names; position = column of the probabilities.
         oof_ids: ids of the out-of-fold rows; empty where there are none.
         oof: float64 array `(rows, classes)`: each row predicted by a model that never saw it.
-        oof_labels: class numbers `(rows,)`.
+        oof_labels: class numbers `(rows,)`; of another task than one label a row, targets `(rows, classes)`.
         oof_folds: fold numbers `(rows,)`.
         test_ids: ids of the submission's rows.
         test: float64 array `(test rows, classes)`.
         metric: name of the metric that `score` is of.
+        task: as in `Competition`; it decides what a row may hold.
         info: where they come from: views, size, runs, weights.
 
     Raises:
-        ValueError: if an id stands twice, or a row is NaN, negative or does not sum to 1; names the ids.
+        ValueError: if an id stands twice, or a row is NaN or no probabilities (one label, distribution: from 0 to 1
+            and in sum 1; several labels: each from 0 to 1; regression: any number); names the ids.
     """
 
     name: str
@@ -45,9 +48,12 @@ class Predictions:
     test_ids: np.ndarray
     test: np.ndarray
     metric: str = "accuracy"
+    task: str = "single_label"
     info: dict = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
+        numbers = np.int64 if self.task == "single_label" else np.float32
+        object.__setattr__(self, "oof_labels", np.asarray(self.oof_labels, numbers))
         for part in ("oof", "test"):
             ids = np.asarray(getattr(self, f"{part}_ids"), dtype=str)
             rows = np.asarray(getattr(self, part), np.float64).reshape(-1, len(self.class_names))
@@ -56,23 +62,25 @@ class Predictions:
             if len(ids) != len(rows):
                 raise ValueError(f"{self.name}: {len(ids)} {part} ids for {len(rows)} rows of probabilities")
             check_unique(f"{part} id of {self.name}", ids.tolist())
-            check_probabilities(f"{self.name}, {part}", ids, rows)
+            check_probabilities(f"{self.name}, {part}", ids, rows, self.task)
 
     @property
     def score(self):
         """The metric over the out-of-fold rows, or None where there are none."""
-        return metrics.score(self.metric, self.oof_labels, self.oof) if len(self.oof) else None
+        return metrics.score(self.metric, self.oof_labels, self.oof, self.task) if len(self.oof) else None
 
     @classmethod
-    def from_frame(cls, test, oof=None, *, name="foreign", id_column=None, metric="accuracy"):
+    def from_frame(cls, test, oof=None, *, name="foreign", id_column=None, metric="accuracy", task="single_label"):
         """Bring in the probabilities of any model.
 
         Args:
             test: DataFrame with an id column and one column of probabilities per class.
-            oof: the same for the training rows, with the column `label` and, if known, `fold`. Defaults to none.
+            oof: the same for the training rows, with the column `label` (in the form of `Competition`'s) and, if
+                known, `fold`. Defaults to none.
             name: short name.
             id_column: name of the id column. Defaults to the first.
             metric: name of the metric.
+            task: as in `Competition`.
 
         Example:
 
@@ -86,28 +94,65 @@ class Predictions:
         lacking = [column for column in [id_column, "label", *classes] if column not in oof]
         if lacking:
             raise ValueError(f"the out-of-fold frame lacks the columns {first_few(lacking)}")
-        numbers = {str(label): number for number, label in enumerate(classes)}
-        unknown = sorted(set(oof["label"].astype(str)) - set(numbers))
-        if unknown:
-            raise ValueError(
-                f"labels that are no column of probabilities: {first_few(unknown)}; the classes are {classes}"
-            )
+        labels = oof["label"].astype(str) if task == "single_label" else oof["label"]
+        try:
+            targets = label_targets(labels.tolist(), [str(label) for label in classes], task)
+        except ValueError as error:
+            raise ValueError(f"the out-of-fold frame with the probabilities of {classes}: {error}") from error
         return cls(
             name=name,
             class_names=[str(label) for label in classes],
             oof_ids=oof[id_column].astype(str).to_numpy(),
             oof=oof[classes].to_numpy(np.float64),
-            oof_labels=oof["label"].astype(str).map(numbers).to_numpy(np.int64),
+            oof_labels=targets,
             oof_folds=(oof["fold"] if "fold" in oof else pd.Series(0, oof.index)).to_numpy(np.int64),
             test_ids=test[id_column].astype(str).to_numpy(),
             test=test[classes].to_numpy(np.float64),
             metric=metric,
+            task=task,
         )
+
+    def fitted_to(self, comp):
+        """Return these predictions with the competition's order of classes and one line per submission row.
+
+        Several images of one row (`id`) become their mean, out-of-fold and test.
+
+        Args:
+            comp: a `Competition`.
+
+        Raises:
+            ValueError: if the classes or the task are not the competition's.
+        """
+        if set(self.class_names) != set(comp.class_names):
+            raise ValueError(f"{self.name} has the classes {self.class_names}, the competition {comp.class_names}")
+        if self.task != comp.task:
+            raise ValueError(f"{self.name} is of the task {self.task!r}, the competition of {comp.task!r}")
+        order = [self.class_names.index(name) for name in comp.class_names]
+        changes = {"class_names": comp.class_names}
+        for part, table in (("oof", comp.train), ("test", comp.test)):
+            ids, rows = getattr(self, f"{part}_ids"), getattr(self, part)[:, order]
+            first = np.arange(len(ids))
+            if not table["image_id"].equals(table["id"]):
+                row_of = dict(zip(table["image_id"], table["id"], strict=True))
+                names = pd.Series([row_of.get(identifier, identifier) for identifier in ids.tolist()], dtype=object)
+                codes, _ = pd.factorize(names)
+                first = np.unique(codes, return_index=True)[1]
+                sums = np.zeros((len(first), rows.shape[1]))
+                np.add.at(sums, codes, rows)
+                rows = sums / np.bincount(codes, minlength=len(first))[:, None]
+                ids = names.to_numpy(dtype=str)[first]
+            changes |= {f"{part}_ids": ids, part: rows}
+            if part == "oof":
+                labels = self.oof_labels[first]
+                labels = np.argsort(order)[labels] if comp.task == "single_label" else labels[:, order]
+                changes |= {"oof_labels": labels, "oof_folds": self.oof_folds[first]}
+        return dataclasses.replace(self, **changes)
 
     def save(self, path):
         """Write everything to one `.npz` file, whole or not at all."""
         arrays = {field: getattr(self, field) for field in _ARRAYS}
-        text = json.dumps({"name": self.name, "classes": self.class_names, "metric": self.metric, "info": self.info})
+        about = {"name": self.name, "classes": self.class_names, "metric": self.metric, "task": self.task}
+        text = json.dumps(about | {"info": self.info})
         with written_whole(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, text=np.array(text), **arrays)
 
@@ -122,7 +167,8 @@ class Predictions:
             raise ValueError(
                 f"{path} is no file of Predictions ({error}); delete it and call kk.predict again"
             ) from error
-        return cls(text["name"], text["classes"], **arrays, metric=text["metric"], info=text["info"])
+        task = text.get("task", "single_label")
+        return cls(text["name"], text["classes"], **arrays, metric=text["metric"], task=task, info=text["info"])
 
     def __repr__(self):
         views = f", views {', '.join(self.info['views'])}" if "views" in self.info else ""
@@ -140,16 +186,22 @@ class Predictions:
 _ARRAYS = ("oof_ids", "oof", "oof_labels", "oof_folds", "test_ids", "test")
 
 
-def check_probabilities(what, ids, rows):
-    """Raise `ValueError` that names the first ids whose row is NaN, negative or does not sum to 1."""
+def check_probabilities(what, ids, rows, task="single_label"):
+    """Raise `ValueError` that names the first ids whose row is NaN or not what the task asks for."""
     ids, rows = np.asarray(ids), np.asarray(rows, np.float64)
     broken = ~np.isfinite(rows).all(axis=1)
     if broken.any():
         raise ValueError(f"{what}: NaN or infinite probabilities in {broken.sum()} rows: {first_few(ids[broken])}")
-    wrong = (rows < 0).any(axis=1) | (np.abs(rows.sum(axis=1) - 1) > TOLERANCE)
+    if task == "regression":
+        return
+    summed = task != "multi_label"
+    wrong = (rows < 0).any(axis=1) | (rows > 1 + TOLERANCE).any(axis=1)
+    if summed:
+        wrong |= np.abs(rows.sum(axis=1) - 1) > TOLERANCE
     if wrong.any():
+        example = f"the first sums to {rows[wrong][0].sum():.4g}" if summed else f"the first is {rows[wrong][0]}"
+        advice = "apply a softmax to logits, or divide each row by its sum" if summed else "apply a sigmoid to logits"
         raise ValueError(
-            f"{what}: expected rows of probabilities from 0 to 1 that sum to 1, but {wrong.sum()} do not: "
-            f"{first_few(ids[wrong])} (the first sums to {rows[wrong][0].sum():.4g}); apply a softmax to logits, or "
-            "divide each row by its sum"
+            f"{what}: expected rows of probabilities from 0 to 1{' that sum to 1' if summed else ''}, but "
+            f"{wrong.sum()} do not: {first_few(ids[wrong])} ({example}); {advice}"
         )

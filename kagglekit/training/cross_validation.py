@@ -6,11 +6,10 @@ import time
 import tensorflow as tf
 from tqdm.auto import tqdm
 
-from kagglekit._checks import check_choice
 from kagglekit._files import content_hash, written_whole
 from kagglekit.competition.tables import as_series
 from kagglekit.inputs.records import write_records
-from kagglekit.predictions.metrics import METRICS
+from kagglekit.predictions.metrics import check_metric
 from kagglekit.training.fold_trainer import FoldTrainer
 from kagglekit.training.runs import adopt_folds, open_run
 
@@ -51,7 +50,7 @@ def cross_validate(comp, folds, recipe, *, build_model=None, fold_numbers=None, 
     >>> run = kk.cross_validate(comp, kk.assign_folds(comp, 2), recipe)  # doctest: +ELLIPSIS
     fold 1 of 2: accuracy ...
     """
-    check_choice("metric", comp.metric, METRICS)
+    check_metric(comp.metric, comp.task)
     folds = as_series(folds, comp.train["image_id"], "folds").astype(int)
     records = write_records(comp, folds, record_size=recipe.record_size)
     model_key = _source_key(build_model) if build_model else None

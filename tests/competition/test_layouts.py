@@ -78,7 +78,7 @@ def test_broken_table_is_named(make_competition, table, lines, message):
 def test_differing_id_columns_are_refused_with_both_files(make_competition):
     folder = make_competition(ids=PHOTOS, labels=LABELS)
     (folder / "sample_submission.csv").write_text("id,label\nx,cat\n")
-    with pytest.raises(ValueError, match=r"sample_submission.csv to be 'image_id' as in .*train.csv, got 'id'; rename"):
+    with pytest.raises(ValueError, match=r"sample_submission.csv to be 'image_id' as in the training .*, got 'id'"):
         kk.load_competition(folder, id_column="image_id")
 
 
@@ -124,9 +124,7 @@ def test_missing_and_foreign_folders_say_what_was_expected(tmp_path):
     with pytest.raises(FileNotFoundError, match=rf"expected the built-in name 'digits' or a folder.*(?s:.*){missing}"):
         kk.load_competition(missing)
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(
-        ValueError, match=r"neither train.csv nor one folder of images per class; found \['notes.txt'\]"
-    ):
+    with pytest.raises(ValueError, match=r"no layout that is known; found \['notes.txt'\]. Expected train.csv"):
         kk.load_competition(tmp_path)
 
 

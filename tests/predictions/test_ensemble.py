@@ -141,8 +141,8 @@ def renamed(ids, old, new):
             "member2 and member1 give different labels to '00003'",
         ),
         (
-            lambda member: {"class_names": ["cat", "owl", "dog"]},
-            r"member2 has the classes \['cat', 'owl', 'dog'\], the competition \['cat', 'dog', 'owl'\]",
+            lambda member: {"class_names": ["cat", "elk", "dog"]},
+            r"member2 has the classes \['cat', 'elk', 'dog'\], the competition \['cat', 'dog', 'owl'\]",
         ),
     ],
     ids=["foreign test id", "missing test id", "foreign train id", "no train ids", "other label", "other classes"],
@@ -151,6 +151,21 @@ def test_members_that_do_not_match_are_refused_by_name(comp, change, message):
     second = make_member(comp, 2)
     with pytest.raises(ValueError, match=message):
         kk.blend(comp, [make_member(comp, 1), dataclasses.replace(second, **change(second))])
+
+
+def test_members_may_have_their_classes_in_another_order(comp):
+    first, second = make_member(comp, 1), make_member(comp, 2)
+    order = [2, 0, 1]
+    turned = dataclasses.replace(
+        second,
+        class_names=[second.class_names[place] for place in order],
+        oof=second.oof[:, order],
+        test=second.test[:, order],
+        oof_labels=np.argsort(order)[second.oof_labels],
+    )
+    expected, found = kk.blend(comp, [first, second]), kk.blend(comp, [first, turned])
+    assert found.score == expected.score
+    np.testing.assert_array_equal(found.test, expected.test)
 
 
 def test_nothing_to_blend_and_unknown_method_are_refused(comp):

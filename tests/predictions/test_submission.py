@@ -1,6 +1,7 @@
 """A submission has exactly the sample's columns, ids and order, in each of its forms, or is not written."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -175,5 +176,6 @@ def test_default_name_tells_predictions_score_and_content(load, workspace):
 def test_competition_without_test_images_has_nothing_to_submit(make_competition):
     folder = make_competition()
     (folder / "sample_submission.csv").unlink()
+    shutil.rmtree(folder / "test")
     with pytest.raises(ValueError, match=r"no test images, so there is nothing to submit; put them into .*test"):
         kk.make_submission(kk.load_competition(folder), TABLE)

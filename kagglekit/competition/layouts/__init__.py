@@ -1,22 +1,51 @@
 """Readers: whatever lies on disk becomes a `Competition`."""
 
+from pathlib import Path
+
+from kagglekit._checks import check_choice
 from kagglekit.competition import digits, environment
-from kagglekit.competition.layouts import class_folders, csv_folder
+from kagglekit.competition.layouts import (
+    archive,
+    bson_products,
+    class_folders,
+    csv_folder,
+    list_files,
+    pixel_csv,
+    tfrecords,
+)
+from kagglekit.competition.presets import find_preset
+
+# In the order in which a folder is tried: the more special first.
+READERS = {
+    "bson_products": bson_products,
+    "pixel_csv": pixel_csv,
+    "csv_folder": csv_folder,
+    "list_files": list_files,
+    "tfrecords": tfrecords,
+    "class_folders": class_folders,
+}
 
 
-def load_competition(name, *, id_column=None, label_column=None, group_column=None, metric="accuracy"):
+def load_competition(
+    name, preset=None, *, id_column=None, label_column=None, group_column=None, metric=None, task=None
+):
     """Read a competition into clean tables, whatever its layout.
 
-    Reads two layouts: `train.csv` beside folders of images, and one folder of images per class. Ids and labels stay
-    text exactly as in the files (`00012` is not 12). Nothing below the folder is written to.
+    Reads: a table beside folders of images (one file per image, several per row, several channels), one folder of
+    images per class, PaddleClas's list files, CSVs of pixels, TFRecords, BSON of products, and a zip of any of them.
+    Ids and labels stay text exactly as in the files (`00012` is not 12). Nothing below the folder is written to.
 
     Args:
-        name: `"digits"` (built in), the path of a folder, the name of a folder in `data/raw`, or on Kaggle the slug
-            of an attached competition or data set.
+        name: `"digits"` (built in), the path of a folder or of a `.zip` (unpacked into `data/raw` first), the name of
+            a folder in `data/raw`, or on Kaggle the slug of an attached competition or data set.
+        preset: a key of `kk.PRESETS`, or a `kk.Preset` that says what cannot be seen. Defaults to the one whose key
+            is the folder's name, if there is one.
         id_column: name of the column with the image's id. Defaults to the sample submission's first column.
-        label_column: name of the column with the class. Defaults to the one that the sample submission asks for.
+        label_column: name of the column with the class, or a tuple of columns with one value per class. Defaults to
+            what the sample submission asks for.
         group_column: name of a column whose rows must stay in one fold (patient, site). Defaults to none.
-        metric: name of the metric that the competition is scored by.
+        metric: name of the metric that the competition is scored by. Defaults to what is usual for the task.
+        task: `"single_label"`, `"multi_label"`, `"regression"` or `"distribution"`. Defaults to what the labels show.
 
     Returns:
         A `Competition`.
@@ -30,16 +59,27 @@ def load_competition(name, *, id_column=None, label_column=None, group_column=No
     >>> load_competition("digits")
     Competition 'digits': 1437 training images of 10 classes, 360 test images, metric accuracy
     """
-    folder = digits.folder() if str(name) == "digits" else environment.find_folder(name)
-    columns = {"id_column": id_column, "label_column": label_column, "group_column": group_column}
-    if csv_folder.recognises(folder):
-        return csv_folder.read(folder, metric=metric, **columns)
-    if class_folders.recognises(folder):
-        if any(columns.values()):
-            raise ValueError(f"{folder} has one folder per class and no train.csv, so columns cannot be chosen")
-        return class_folders.read(folder, metric=metric)
+    if str(name).lower().endswith(".zip"):
+        folder = archive.unpack(Path(name).expanduser(), environment.raw_folder())
+    else:
+        folder = digits.folder() if str(name) == "digits" else environment.find_folder(name)
+    preset = find_preset(preset, folder.name).with_choices(
+        id_column=id_column, label_column=label_column, group_column=group_column, metric=metric, task=task
+    )
+    if preset.layout is not None:
+        check_choice("layout", preset.layout, READERS)
+        return READERS[preset.layout].read(folder, preset)
+    for reader in READERS.values():
+        if reader.recognises(folder, preset):
+            return reader.read(folder, preset)
+    zips = sorted(path.name for path in folder.glob("*.zip"))
     raise ValueError(
-        f"{folder} has neither train.csv nor one folder of images per class; found "
-        f"{sorted(path.name for path in folder.iterdir())[:10]}. Expected train.csv with an id and a label column "
-        "beside folders of images, or train/<class>/<image files>."
+        f"{folder} has no layout that is known; found {sorted(path.name for path in folder.iterdir())[:10]}. Expected "
+        "train.csv with an id and a label column beside folders of images, train/<class>/<image files>, "
+        "train_list.txt, a CSV of pixels, TFRecords or train.bson. "
+        + (
+            f"Unpack {zips} first: kk.load_competition({str(folder / zips[0])!r}) does it safely."
+            if zips
+            else "Name what differs with preset=kk.Preset(...)."
+        )
     )

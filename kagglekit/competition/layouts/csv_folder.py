@@ -1,72 +1,110 @@
-"""Layout: train.csv (id, label, ...) and sample_submission.csv beside folders of images."""
+"""Layout: a table of training rows (id, label, ...) and a sample submission beside folders of images."""
+
+from pathlib import PurePosixPath
 
 import pandas as pd
 
 from kagglekit._checks import check_unique, nearest
-from kagglekit.competition.layouts.image_files import find_sources, list_images
-from kagglekit.competition.tables import Competition, read_text_csv
+from kagglekit.competition.layouts.assemble import assemble, metadata, read_sample
+from kagglekit.competition.layouts.image_files import SUFFIXES, find_pictures, list_images
+from kagglekit.competition.layouts.templates import fill_template
+from kagglekit.competition.tables import read_text_csv
 
-TRAIN_FOLDERS = ("train", "train_images", "images", "")
-TEST_FOLDERS = ("test", "test_images", "images", "")
+TRAIN_TABLES = ("train.csv", "train_labels.csv", "trainLabels.csv", "train_images.csv", "labels.csv")
+TEST_TABLES = ("test.csv", "test_images.csv")
+FOLDERS = {
+    "train": ("train", "train_images", "images", ""),
+    "test": ("test", "test_images", "images", ""),
+}
 
 
-def recognises(folder):
-    return (folder / "train.csv").is_file()
+def recognises(folder, preset):
+    return train_table(folder, preset) is not None
 
 
-def read(folder, *, id_column=None, label_column=None, group_column=None, metric="accuracy"):
-    """Read the layout; the arguments are those of `load_competition`."""
-    csv = folder / "train.csv"
-    table = read_text_csv(csv)
-    sample_path = find_sample(folder)
-    sample = read_text_csv(sample_path) if sample_path else None
-    id_column = _choose_id(csv, table, sample, id_column)
-    label_column = _choose_label(csv, table, sample, id_column, label_column)
-    if group_column is not None:
-        _check_column(csv, table, group_column, "group_column")
-    check_unique(f"{id_column} in {csv}", table[id_column])
+def train_table(folder, preset):
+    """Return the path of the training table, or None."""
+    names = (preset.train_table,) if preset.train_table else TRAIN_TABLES
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def read(folder, preset):
+    """Read the layout."""
+    csv = train_table(folder, preset)
+    if csv is None:
+        raise FileNotFoundError(f"no {folder / (preset.train_table or 'train.csv')}; the preset says it is there")
+    table = read_text_csv(csv, names=preset.columns)
+    label_name = preset.label_column if isinstance(preset.label_column, str) else "label"
+    names = None if preset.header else (preset.id_column or table.columns[0], label_name)
+    sample, sample_path = read_sample(folder, names=names)
+    id_column = _choose_id(csv, table, sample, preset.id_column)
+    label_column = _choose_label(csv, table, sample, id_column, preset.label_column)
+    for argument, column in (("group_column", preset.group_column), ("image_column", preset.image_column)):
+        if column is not None:
+            _check_column(csv, table, column, argument)
 
     images = list_images(folder)
-    chosen = {"id": id_column, "label": label_column, "group": group_column}
-    train = pd.DataFrame({name: table[column] for name, column in chosen.items() if column}, dtype=object)
-    train.insert(0, "image_id", table[id_column])
-    test_only = tuple(f"{name}/" for name in TEST_FOLDERS if name not in TRAIN_FOLDERS)
+    test_only = tuple(f"{name}/" for name in FOLDERS["test"] if name not in FOLDERS["train"])
     taken = [image for image in images if image.startswith(test_only)]
-    train["source"] = find_sources(table[id_column], images, TRAIN_FOLDERS, csv=csv, root=folder, taken=taken)
-    for column in table.columns.difference(list(filter(None, chosen.values())), sort=False):
-        taken_name = column in ("image_id", "id", "source", "label", "group")
-        train[f"{column}_in_csv" if taken_name else column] = table[column]
+    labels = [label_column] if isinstance(label_column, str) else label_column
+    chosen = (folder, preset, id_column, images)
+    train, cells = _rows("train", table, csv, taken, *chosen, labels=labels)
+    with_suffix = train["id"].str.lower().str.endswith(SUFFIXES).any()
+    test_table, test_path = _test_table(folder, preset, sample, sample_path, id_column, images, with_suffix)
+    taken = [part for source in train["source"] for part in ([source] if isinstance(source, str) else source)]
+    test, _ = _rows("test", test_table, test_path, taken, *chosen)
+    columns = (id_column, label_column)
+    return assemble(folder, preset, train, test, cells=cells, sample=sample, columns=columns)
 
-    test_ids, test_sources = [], []
+
+def _rows(part, table, csv, taken, folder, preset, id_column, images, labels=()):
+    """Return the rows of one part, one for each picture, and the cells of their labels."""
+    image_column = preset.image_column if preset.image_column in table else id_column
+    check_unique(f"{image_column} in {csv}", table[image_column])
+    place = getattr(preset, f"{part}_images")
+    if place and "{" in place:
+        pictures = fill_template(place, table, preset, csv=csv, root=folder, images=images, part=part)
+    else:
+        folders = (place,) if place else FOLDERS[part]
+        pictures = find_pictures(table[image_column], images, folders, csv=csv, root=folder, taken=taken)
+    numbers = [number for number, found in enumerate(pictures) for _ in found]
+    table = table.iloc[numbers].reset_index(drop=True)
+    names = [name for found in pictures for name in found]
+    image_ids = [f"{stem}_{name}" if name else stem for stem, name in zip(table[image_column], names, strict=True)]
+    rows = pd.DataFrame({"image_id": image_ids, "id": table[id_column]}, dtype=object)
+    rows["source"] = pd.Series([source for found in pictures for source in found.values()], dtype=object)
+    if preset.group_column in table:
+        rows["group"] = table[preset.group_column]
+    used = {id_column, image_column, preset.group_column, *labels}
+    return pd.concat([rows, metadata(table, used)], axis=1), table[list(labels)]
+
+
+def _test_table(folder, preset, sample, sample_path, id_column, images, with_suffix):
+    """The rows to predict: the sample's, with the test table's columns; else the test table's; else the test files."""
+    if sample is not None and sample.columns[0] != id_column:
+        raise ValueError(
+            f"expected the first column of {sample_path} to be {id_column!r} as in the training table, got "
+            f"{sample.columns[0]!r}; rename the column in a copy of the table"
+        )
+    names = (preset.test_table,) if preset.test_table else TEST_TABLES
+    path = next((folder / name for name in names if (folder / name).is_file()), None)
+    if path is not None:
+        table = read_text_csv(path)
+        if id_column in table:
+            if sample is None:
+                return table, path
+            if preset.image_column in table:  # several images of a row
+                return table[table[id_column].isin(sample[id_column])], path
+            check_unique(f"{id_column} in {path}", table[id_column])
+            return sample[[id_column]].merge(table, on=id_column, how="left").fillna(""), path
     if sample is not None:
-        if sample.columns[0] != id_column:
-            raise ValueError(
-                f"expected the first column of {sample_path} to be {id_column!r} as in {csv}, got "
-                f"{sample.columns[0]!r}; rename the column in a copy of {csv.name}"
-            )
-        check_unique(f"{id_column} in {sample_path}", sample[id_column])
-        test_ids = sample[id_column].tolist()
-        taken = train["source"]
-        test_sources = find_sources(test_ids, images, TEST_FOLDERS, csv=sample_path, root=folder, taken=taken)
-    return Competition(
-        name=folder.name,
-        root=folder,
-        train=train,
-        test=pd.DataFrame({"image_id": test_ids, "id": test_ids, "source": test_sources}, dtype=object),
-        sample_submission=sample,
-        id_column=id_column,
-        label_column=label_column,
-        metric=metric,
-    )
-
-
-def find_sample(folder):
-    found = sorted(
-        path for path in folder.glob("*.csv") if "sample" in path.name.lower() and "sub" in path.name.lower()
-    )
-    if len(found) > 1:
-        raise ValueError(f"several sample submissions in {folder}: {[path.name for path in found]}; keep the right one")
-    return found[0] if found else None
+        return sample[[id_column]], sample_path
+    place = preset.test_images or next((name for name in FOLDERS["test"][:2] if (folder / name).is_dir()), None)
+    found = [image for image in images if place and "{" not in place and image.startswith(f"{place}/")]
+    names = [image.removeprefix(f"{place}/") for image in found]
+    if not with_suffix:
+        names = [str(PurePosixPath(name).with_suffix("")) for name in names]
+    return pd.DataFrame({id_column: names}, dtype=object), place
 
 
 def _check_column(csv, table, column, argument):
@@ -85,17 +123,26 @@ def _choose_id(csv, table, sample, id_column):
 
 
 def _choose_label(csv, table, sample, id_column, label_column):
-    """The asked one; else the sample's column that train.csv has; else the column whose values name the sample's."""
+    """The asked one; else the sample's that train.csv has; else the column whose values name the sample's columns.
+
+    Returns a name, or a list of names where each class has a column.
+    """
     if label_column is not None:
-        _check_column(csv, table, label_column, "label_column")
-        return label_column
+        for column in [label_column] if isinstance(label_column, str) else label_column:
+            _check_column(csv, table, column, "label_column")
+        return label_column if isinstance(label_column, str) else list(label_column)
     others = [column for column in table.columns if column != id_column]
     asked = [] if sample is None else list(sample.columns[1:])
     shared = [column for column in asked if column in others]
-    if len(asked) > 1:  # one probability column per class
+    if len(asked) > 1:  # one column per class
+        if shared == asked:
+            return shared
         shared = [column for column in others if set(table[column]) == set(asked)]
+        shared = shared or [column for column in others if set(" ".join(table[column]).split()) == set(asked)]
     if not shared:
         shared = others if len(others) == 1 else [column for column in others if column in ("label", "class", "target")]
+    if not shared and len(others) > 1 and table[others].isin(("0", "1")).to_numpy().all():
+        return others
     if len(shared) != 1:
         raise ValueError(
             f"cannot tell the label column of {csv}: expected one of its columns {others} beside {id_column!r}"

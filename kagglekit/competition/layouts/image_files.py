@@ -1,11 +1,16 @@
 """Which image files lie below a folder, and which of them an id means."""
 
 import functools
+import itertools
 import os
+import re
 from pathlib import Path, PurePosixPath
 
 from kagglekit._checks import first_few
+from kagglekit.competition import sources
 
+_COLOURS = ("red", "green", "blue", "yellow")  # in the order of an RGB picture
+_CHANNEL = re.compile(r"(?:c|ch|channel|w)_?\d+", re.IGNORECASE)
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
 
@@ -19,13 +24,14 @@ def list_images(folder, *, below=""):
     return sorted(found)
 
 
-def find_sources(ids, images, folders, *, csv, root, taken=()):
-    """Return, for every id, the image file that it names.
+def find_pictures(names, images, folders, *, csv, root, taken=()):
+    """Return, for every name, its pictures: a dict of picture name (`""` for the only one) -> source.
 
-    An id may carry its extension or not, and may be a path below one of `folders` or below the root.
+    A name may carry its extension or not, may be a path below one of `folders` or below the root, or may be the
+    beginning of several files' names: of channels (`cell_red.png`, `cell_w1.png`), else of pictures (`shoe-1.jpg`).
 
     Args:
-        ids: the ids of a table, text.
+        names: the images' names of a table, text.
         images: the files below the root, as `list_images` gives them.
         folders: folders to look in first, in this order; `""` is the root.
         csv: path of the table, for errors.
@@ -33,8 +39,8 @@ def find_sources(ids, images, folders, *, csv, root, taken=()):
         taken: files of the other part (train or test), which a name alone never means.
 
     Raises:
-        ValueError: if an id leads out of the folder or means several files.
-        FileNotFoundError: if there is no file for an id.
+        ValueError: if a name leads out of the folder or means several files.
+        FileNotFoundError: if there is no file for a name.
     """
     exact, taken = set(images), set(taken)
     by_stem, by_name = {}, {}
@@ -44,38 +50,72 @@ def find_sources(ids, images, folders, *, csv, root, taken=()):
         if path not in taken:
             by_name.setdefault(pure.name, []).append(path)
             by_name.setdefault(pure.stem, []).append(path)
-    sources, missing = [], []
-    for identifier in ids:
-        pure = PurePosixPath(identifier)
-        if not identifier.strip() or pure.is_absolute() or ".." in pure.parts or "\\" in identifier:
-            raise ValueError(f"{csv}: id {identifier!r} does not name a file inside {root}; expected a file name")
-        places = [str(PurePosixPath(folder) / identifier) for folder in folders]
+    pictures, missing = [], []
+    for name in names:
+        check_plain(name, csv, root)
+        places = [str(PurePosixPath(folder) / name) for folder in folders]
         found = next(([place] for place in places if place in exact), None)
         found = found or next((by_stem[place] for place in places if place in by_stem), [])
         if not found:  # a file in a sub-folder whose name alone is the id, e.g. images/part1/00012.png
-            inside = [path for path in by_name.get(identifier, []) if path.startswith(tuple(f"{f}/" for f in folders))]
-            found = inside or by_name.get(identifier, [])
+            inside = [path for path in by_name.get(name, []) if path.startswith(tuple(f"{f}/" for f in folders))]
+            found = inside or by_name.get(name, [])
         if len(found) > 1:
-            raise ValueError(f"{csv}: id {identifier!r} means several files: {first_few(found)}; give ids as paths")
-        sources += found
-        missing += [] if found else [identifier]
+            raise ValueError(f"{csv}: id {name!r} means several files: {first_few(found)}; give ids as paths")
+        pictures += [{"": found[0]}] if found else []
+        missing += [] if found else [name]
+    if missing and not pictures:
+        pictures = _families(missing, [path for path in images if path not in taken], folders)
+        missing = [] if pictures else missing
     if missing:
-        raise FileNotFoundError(
-            f"{csv}: no image file for {len(missing)} of {len(sources) + len(missing)} ids: {first_few(missing)}; "
-            f"looked below {root}, not following links to folders, for the id with and without one of "
-            f"{' '.join(SUFFIXES)}. "
-            "Add the files or remove the rows."
-        )
-    check_inside(sources, root)
-    return sources
+        raise missing_images(csv, len(missing), len(pictures) + len(missing), first_few(missing), root)
+    check_inside([source for found in pictures for source in found.values()], root)
+    return pictures
 
 
-def check_inside(sources, root):
+def _families(names, images, folders):
+    """Files that begin with a name: their pictures, if all names have the same endings; else an empty list."""
+    wanted, found = set(names), {}
+    for path in images:
+        pure = PurePosixPath(path)
+        if not path.startswith(tuple(f"{folder}/" for folder in folders if folder)) and "" not in folders:
+            continue
+        for place, character in enumerate(pure.stem):
+            if character in "_-" and (name := pure.stem[:place]) in wanted:
+                found.setdefault(name, {}).setdefault(pure.stem[place + 1 :], []).append(path)
+    endings = set(found.get(names[0], {}))
+    alike = all(set(found.get(name, {})) == endings for name in names)
+    if len(endings) < 2 or not alike or any(len(paths) > 1 for name in names for paths in found[name].values()):
+        return []
+    order = sorted(endings, key=lambda ending: (_COLOURS.index(ending) if ending in _COLOURS else 99, ending))
+    if endings <= set(_COLOURS) or all(_CHANNEL.fullmatch(ending) for ending in endings):
+        return [{"": tuple(found[name][ending][0] for ending in order)} for name in names]
+    return [{ending: found[name][ending][0] for ending in order} for name in names]
+
+
+def check_plain(name, csv, root):
+    """Raise `ValueError` for a cell that cannot be a part of a path inside the folder."""
+    pure = PurePosixPath(name)
+    if not name.strip() or pure.is_absolute() or ".." in pure.parts or "\\" in name or not name.isprintable():
+        raise ValueError(f"{csv}: id {name!r} does not name a file inside {root}; expected a file name")
+
+
+def missing_images(csv, missing, rows, examples, root):
+    """Return the error for rows without an image."""
+    return FileNotFoundError(
+        f"{csv}: no image file for {missing} of {rows} ids: {examples}; "
+        f"looked below {root}, not following links to folders, for the id with and without one of "
+        f"{' '.join(SUFFIXES)}. "
+        "Add the files or remove the rows; if the names are made of several columns, say how with "
+        "preset=kk.Preset(train_images='train/{id}_{channel}.png', ...)."
+    )
+
+
+def check_inside(found, root):
     """Raise `ValueError` for a link that leads out of the competition's folder (Kaggle's mounts resolve as a whole)."""
     real_root = Path(root).resolve()
     real_folder = functools.cache(Path.resolve)  # far fewer folders than files
-    for source in sources:
-        path = Path(root) / source
+    for part in itertools.chain.from_iterable(map(sources.parts, found)):
+        path = Path(root) / sources.file_of(part)
         real = path.resolve() if path.is_symlink() else real_folder(path.parent)
         if not real.is_relative_to(real_root):
             raise ValueError(f"{path} is a link that leads out of {root}; copy the file into the folder")

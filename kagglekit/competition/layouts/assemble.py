@@ -1,0 +1,88 @@
+"""The last step of every reader: rows, labels and sample become a `Competition`."""
+
+import re
+
+import pandas as pd
+
+from kagglekit._checks import check_unique, first_few
+from kagglekit.competition.layouts.labels import METRIC_OF_TASK, read_labels
+from kagglekit.competition.tables import Competition, natural_order, read_text_csv
+
+RESERVED = ("image_id", "id", "source", "label", "group")
+
+
+def assemble(folder, preset, train, test, *, cells, sample=None, columns=("id", "label"), name=None):
+    """Make the competition.
+
+    Args:
+        folder: its root.
+        preset: a `Preset`: task, metric, group pattern and form of the submission are used.
+        train, test: DataFrames with `image_id`, `id`, `source`, and `group` and metadata where given.
+        cells: what the labels are read from: a DataFrame of text with a row for each row of `train`.
+        sample: the sample submission, or None.
+        columns: names of the id and the label column in the organiser's files; the label's may be a list.
+        name: name of the competition. Defaults to the folder's.
+    """
+    id_column, label_column = columns
+    labels, task, classes = read_labels(cells, label_column, preset.task, f"{folder} (training labels)")
+    train = train.reset_index(drop=True)
+    train.insert(3, "label", labels.reset_index(drop=True))
+    if preset.group_pattern:
+        train["group"] = _groups(train["id"], preset.group_pattern)
+    several = not isinstance(label_column, str)
+    if task == "multi_label" and classes is None and sample is not None and len(sample.columns) > 2:
+        seen = {name for label in labels for name in label}
+        if seen <= set(sample.columns[1:]):  # a class without a training image still has its column
+            classes = tuple(sample.columns[1:])
+    return Competition(
+        name=re.sub(r"[^\w.-]+", "_", name or folder.name),
+        root=folder,
+        train=train,
+        test=test.reset_index(drop=True),
+        sample_submission=sample,
+        id_column=id_column,
+        label_column="label" if several else label_column,
+        metric=preset.metric or METRIC_OF_TASK[task],
+        task=task,
+        classes=tuple(natural_order(classes)) if classes and task != "distribution" else classes,
+        submission_form=preset.submission,
+        submission_header=preset.header,
+    )
+
+
+def metadata(table, used):
+    """Return the other columns of a table; one that is called like a column of ours gets `_in_csv` behind its name."""
+    others = [column for column in table.columns if column not in used]
+    return table[others].rename(columns={name: f"{name}_in_csv" for name in RESERVED})
+
+
+def read_sample(folder, *, names=None):
+    """Read the sample submission: `(table, path)`, or `(None, None)` where there is none.
+
+    Args:
+        folder: folder of the competition.
+        names: names of the columns of a sample without a header.
+    """
+    found = sorted(
+        path for path in folder.glob("*.csv") if "sample" in path.name.lower() and "sub" in path.name.lower()
+    )
+    if len(found) > 1:
+        raise ValueError(f"several sample submissions in {folder}: {[path.name for path in found]}; keep the right one")
+    if not found:
+        return None, None
+    sample = read_text_csv(found[0], names=names)
+    check_unique(f"{sample.columns[0]} in {found[0]}", sample.iloc[:, 0])
+    return sample, found[0]
+
+
+def _groups(ids, pattern):
+    groups = ids.str.extract(pattern)[0]
+    strange = ids[groups.isna()]
+    if len(strange):
+        raise ValueError(f"group_pattern {pattern!r} is not found in the ids {first_few(strange)}")
+    return groups.astype(object)
+
+
+def plain_rows(ids, sources):
+    """Return a table of one image per row."""
+    return pd.DataFrame({"image_id": list(ids), "id": list(ids), "source": list(sources)}, dtype=object)

@@ -1,0 +1,88 @@
+"""Layout: the pixels themselves in a CSV, `label,pixel0,pixel1,...`, a picture per line. It is read in place."""
+
+import math
+import re
+
+import pandas as pd
+
+from kagglekit.competition import sources
+from kagglekit.competition.layouts.assemble import assemble, plain_rows, read_sample
+from kagglekit.competition.layouts.csv_folder import TEST_TABLES, train_table
+
+_PIXEL = re.compile(r"(?:pixel[_-]?)?\d+(?:x\d+)?", re.IGNORECASE)
+LEAST_PIXELS = 64
+
+
+def recognises(folder, preset):
+    path = train_table(folder, preset)
+    return path is not None and path.suffix == ".csv" and _pixels(_header(path))[1] >= LEAST_PIXELS
+
+
+def read(folder, preset):
+    """Read the layout. Ids are the sample submission's, line by line, else the numbers of the lines from 0."""
+    path = train_table(folder, preset)
+    if path is None:
+        raise FileNotFoundError(f"no {folder / (preset.train_table or 'train.csv')}; the preset says it is there")
+    table, train_sources = _scan(path)
+    label_column = preset.label_column or table.columns[-1]
+    if label_column not in table:
+        raise ValueError(f"{path} has no column {label_column!r} before its pixels; it has {list(table.columns)}")
+    names = (preset.test_table,) if preset.test_table else TEST_TABLES
+    test_path = next((folder / name for name in names if (folder / name).is_file()), None)
+    test_table, test_sources = _scan(test_path) if test_path else (pd.DataFrame(), [])
+    sample, sample_path = read_sample(folder)
+    ids = [str(number) for number in range(len(test_sources))]
+    id_column = preset.id_column or ("id" if sample is None else sample.columns[0])
+    if sample is not None:
+        if len(sample) != len(test_sources):
+            raise ValueError(f"{sample_path} has {len(sample)} rows and {test_path} has {len(test_sources)}")
+        ids = sample.iloc[:, 0].tolist()
+    if id_column in table and id_column in test_table:
+        train_ids, ids = table[id_column], test_table[id_column]
+    else:
+        train_ids = [f"train_{number}" for number in range(len(table))]
+    train, test = plain_rows(train_ids, train_sources), plain_rows(ids, test_sources)
+    return assemble(folder, preset, train, test, cells=table, sample=sample, columns=(id_column, label_column))
+
+
+def _header(path):
+    with open(path, encoding="utf-8-sig") as file:
+        return [name.strip().strip('"') for name in file.readline().rstrip("\r\n").split(",")]
+
+
+def _pixels(names):
+    """Return the number of columns before the pixels and of the pixels, which are the last columns."""
+    first = len(names)
+    while first and _PIXEL.fullmatch(names[first - 1]):
+        first -= 1
+    return first, len(names) - first
+
+
+def _scan(path):
+    """Return the cells before the pixels as a DataFrame of text, and the source of each line's pixels."""
+    names = _header(path)
+    first, pixels = _pixels(names)
+    shape = _shape(pixels, path)
+    rows, found, offset = [], [], 0
+    with open(path, "rb") as file:
+        for number, line in enumerate(file):
+            if number and line.strip():
+                cells = line.split(b",", first)
+                length = len(cells[-1].rstrip(b"\r\n"))
+                if len(cells) != first + 1 or cells[-1].count(b",") != pixels - 1 or b'"' in line:
+                    raise ValueError(
+                        f"{path}, line {number + 1}: expected {first + pixels} numbers between commas without quotes"
+                    )
+                rows.append([cell.decode("utf-8") for cell in cells[:first]])
+                start = offset + len(line) - len(cells[-1])
+                found.append(sources.stretch(path.name, start, length, shape))
+            offset += len(line)
+    return pd.DataFrame(rows, columns=names[:first], dtype=object), found
+
+
+def _shape(pixels, path):
+    for channels in (1, 3):
+        side = math.isqrt(pixels // channels)
+        if side * side * channels == pixels:
+            return side, side, channels
+    raise ValueError(f"{path} has {pixels} pixels a line, which is no square picture of 1 or 3 channels")

@@ -1,0 +1,166 @@
+"""Layout: ready-made TFRecords, with the keys `image`, `class` or `target`, `id` or `image_name`. Read in place.
+
+Formats: a record is its length (8 bytes), a masked CRC-32C of that, the data, a masked CRC-32C of the data
+(https://www.tensorflow.org/tutorials/load_data/tfrecord); the data is a `tf.train.Example` in protobuf's wire format.
+"""
+
+import re
+import struct
+
+import google_crc32c
+import pandas as pd
+from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
+
+from kagglekit.competition.layouts.assemble import assemble, read_sample
+from kagglekit.competition.layouts.index import container_index
+
+SUFFIXES = (".tfrec", ".tfrecord", ".tfrecords")
+IMAGE_KEYS = ("image", "image/encoded", "image_raw")
+ID_KEYS = ("id", "image_name", "image_id", "image/filename")
+LABEL_KEYS = ("class", "target", "label", "image/class/label")
+_COUNT = re.compile(r"-(\d+)\.tfrec(?:ords?)?$")
+
+
+def recognises(folder, preset):
+    return bool(_files(folder, preset, "train"))
+
+
+def read(folder, preset):
+    """Read the layout; classes are the numbers in the records, as text.
+
+    Raises:
+        ValueError: naming the file and the record that is damaged, or a file whose name counts other rows.
+    """
+    parts = {}
+    for part in ("train", "test"):
+        tables = [_table(folder, path) for path in _files(folder, preset, part)]
+        parts[part] = pd.concat(tables, ignore_index=True) if tables else None
+    if parts["train"] is None:
+        raise FileNotFoundError(f"no TFRecord whose path says train below {folder}; see kk.Preset(train_images=...)")
+    train = parts["train"]
+    test = parts["test"] if parts["test"] is not None else train.iloc[:0]
+    sample, sample_path = read_sample(folder)
+    id_column = "id" if sample is None else sample.columns[0]
+    label_column = "label" if sample is None or len(sample.columns) > 2 else sample.columns[1]
+    if sample is not None and set(sample[id_column]) != set(test["id"]):
+        strange = sorted(set(sample[id_column]) ^ set(test["id"]))
+        raise ValueError(f"{sample_path} and the test records differ in {len(strange)} ids, among them {strange[:5]}")
+    return assemble(
+        folder,
+        preset.with_choices(task=preset.task or "single_label"),
+        train[["image_id", "id", "source"]],
+        test[["image_id", "id", "source"]],
+        cells=train[["label"]].rename(columns={"label": label_column}),
+        sample=sample,
+        columns=(id_column, label_column),
+    )
+
+
+def _files(folder, preset, part):
+    """The files of a part, by a path that names it; where several sizes lie side by side, those of the largest."""
+    place = getattr(preset, f"{part}_images") or ""
+    found = sorted(path for suffix in SUFFIXES for path in (folder / place).rglob(f"*{suffix}"))
+    words = ("train", "val") if part == "train" else ("test",)
+    if not place:
+        found = [path for path in found if any(word in str(path.relative_to(folder)).lower() for word in words)]
+    tops = {path.relative_to(folder).parts[0] for path in found}
+    if len(tops) > 1 and all(re.search(r"\d+x\d+", top) for top in tops):
+        largest = max(tops, key=lambda top: int(re.search(r"(\d+)x\d+", top)[1]))
+        found = [path for path in found if path.relative_to(folder).parts[0] == largest]
+    return found
+
+
+def _table(folder, path):
+    table = container_index(folder, path, _scanner(path), version=1)
+    counted = _COUNT.search(path.name)
+    if counted and int(counted[1]) != len(table):
+        raise ValueError(f"{path} has {len(table)} records, its name says {int(counted[1])}; download it again")
+    return table
+
+
+def _scanner(path):
+    def scan(file):
+        start, number = 0, 0
+        while head := file.read(12):
+            data = tail = b""
+            if len(head) == 12 and struct.unpack("<I", head[8:])[0] == masked_crc(head[:8]):
+                size = struct.unpack("<Q", head[:8])[0]
+                data, tail = file.read(size), file.read(4)
+            if len(tail) < 4 or struct.unpack("<I", tail)[0] != masked_crc(data):
+                raise ValueError(f"{path}: record {number} at byte {start} is damaged; download the file again")
+            image, identifier, label = _fields(data, path, number)
+            # Protobuf stores bytes as they are: where they stand in the record they can be read without it.
+            yield start + 16 + len(data), [(identifier, identifier, label, start + 12 + data.index(image), len(image))]
+            start, number = start + 16 + len(data), number + 1
+
+    return scan
+
+
+def masked_crc(data):
+    """CRC-32C, rotated right by 15 bits plus a constant, as TFRecord stores it."""
+    crc = google_crc32c.value(data)
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def _fields(data, path, number):
+    try:
+        features = _EXAMPLE.FromString(data).features.feature
+    except message.DecodeError as error:
+        raise ValueError(f"{path}: record {number} is no tf.train.Example ({error})") from error
+
+    def value(keys):
+        for key in keys:
+            if key in features:
+                feature = features[key]
+                for cells in (feature.bytes_list.value, feature.int64_list.value, feature.float_list.value):
+                    if len(cells):
+                        return cells[0]
+        return None
+
+    image, identifier, label = value(IMAGE_KEYS), value(ID_KEYS), value(LABEL_KEYS)
+    if not isinstance(image, bytes) or identifier is None:
+        raise ValueError(
+            f"{path}: record {number} has the keys {sorted(features)}; expected one of {IMAGE_KEYS} and one of "
+            f"{ID_KEYS}"
+        )
+    return image, _text(identifier), "" if label is None else _text(label)
+
+
+def _text(value):
+    return value.decode("utf-8") if isinstance(value, bytes) else str(value)
+
+
+def _example_class():
+    """The message `tf.train.Example`, described here since this stage does without TensorFlow.
+
+    Fields and numbers: https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/example/feature.proto
+    """
+    file = descriptor_pb2.FileDescriptorProto(name="kagglekit_example.proto", package="kagglekit", syntax="proto3")
+    kinds = descriptor_pb2.FieldDescriptorProto
+
+    def add(name, *fields, parent=None):
+        described = (parent.nested_type if parent else file.message_type).add(name=name)
+        for number, (field, kind, repeated) in enumerate(fields, 1):
+            label = kinds.LABEL_REPEATED if repeated else kinds.LABEL_OPTIONAL
+            entry = described.field.add(name=field, number=number, label=label)
+            if isinstance(kind, str):
+                entry.type, entry.type_name = kinds.TYPE_MESSAGE, f".kagglekit.{kind}"
+            else:
+                entry.type = kind
+        return described
+
+    add("BytesList", ("value", kinds.TYPE_BYTES, True))
+    add("FloatList", ("value", kinds.TYPE_FLOAT, True))
+    add("Int64List", ("value", kinds.TYPE_INT64, True))
+    lists = (("bytes_list", "BytesList", False), ("float_list", "FloatList", False), ("int64_list", "Int64List", False))
+    add("Feature", *lists)
+    features = add("Features", ("feature", "Features.FeatureEntry", True))
+    entry = add("FeatureEntry", ("key", kinds.TYPE_STRING, False), ("value", "Feature", False), parent=features)
+    entry.options.map_entry = True
+    add("Example", ("features", "Features", False))
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("kagglekit.Example"))
+
+
+_EXAMPLE = _example_class()

@@ -1,0 +1,145 @@
+"""From probabilities to the columns that a submission asks for, checked cell by cell."""
+
+import numpy as np
+import pandas as pd
+
+from kagglekit._checks import check_unique, first_few, nearest
+from kagglekit.predictions.store import check_probabilities
+
+# Scored by the order of the probabilities or by their size: class names would throw that away.
+_PROBABILITY_METRICS = ("auc", "log_loss")
+
+
+def sample_of(comp):
+    """Return the sample submission, with the columns that are to be filled where the organiser named none."""
+    sample = comp.sample_submission
+    if sample is not None and len(sample.columns) > 1:
+        return sample
+    if sample is None:
+        sample = pd.DataFrame({comp.id_column: comp.test["id"].drop_duplicates()}, dtype=object)
+    several = comp.task in ("multi_label", "distribution") or len(comp.classes) == 1
+    return sample.assign(**dict.fromkeys(comp.class_names if several else [comp.label_column], ""))
+
+
+def submission_form(comp, sample):
+    """Return what the sample's columns after the id ask for, one of `SUBMISSION_FORMS`."""
+    if comp.submission_form is not None:
+        return comp.submission_form
+    columns = list(sample.columns[1:])
+    if comp.task == "regression" and len(columns) == len(comp.classes):
+        return "values"
+    if len(columns) == 1:
+        values = sample[columns[0]]
+        numbers = pd.to_numeric(values, errors="coerce").notna().all()
+        if comp.task == "multi_label":
+            return "label lists"
+        if len(comp.classes) == 2 and numbers and comp.metric in _PROBABILITY_METRICS:
+            return "one probability"
+        if set(values) <= set(comp.classes):
+            return "labels"
+        if len(comp.classes) == 2 and numbers:
+            return "one probability"
+        if comp.label_column == columns[0]:  # a placeholder such as "" or "unknown"
+            return "labels"
+    if set(columns) == set(comp.classes):
+        return "probabilities"
+    raise ValueError(
+        f"cannot tell what the sample submission asks for: its columns {columns} are neither the label column "
+        f"{comp.label_column!r} nor the classes {first_few(comp.class_names)}; say it with "
+        "preset=kk.Preset(submission=...)"
+    )
+
+
+def submission_frame(comp, sample, frame):
+    """Return the submission as a DataFrame with exactly the sample's columns, ids and order.
+
+    Args:
+        comp: a `Competition`.
+        sample: the sample submission.
+        frame: DataFrame with the id column, and a submission's columns or one for each class.
+
+    Raises:
+        ValueError: if ids are missing, foreign or doubled, or a cell is not what the form asks for.
+    """
+    id_column, columns, form = sample.columns[0], list(sample.columns[1:]), submission_form(comp, sample)
+    if id_column not in frame:
+        raise ValueError(
+            f"expected a column {id_column!r}.{nearest(id_column, frame.columns)} Got {list(frame.columns)}"
+        )
+    frame = frame.rename(columns=str)
+    frame = frame.assign(**{id_column: frame[id_column].map(str)})
+    has_classes = set(comp.classes) <= set(frame.columns) and not (form == "values" and set(columns) <= set(frame))
+    frame = _one_line_a_row(comp, frame, id_column, has_classes)
+    wanted = sample[id_column].tolist()
+    missing, foreign = sorted(set(wanted) - set(frame.index)), sorted(set(frame.index) - set(wanted))
+    if missing or foreign:
+        raise ValueError(
+            f"the ids are not the sample submission's: {len(missing)} missing ({first_few(missing)}), {len(foreign)} "
+            f"foreign ({first_few(foreign)}); ids are text, so 12 is not 00012"
+        )
+    frame = frame.loc[wanted]
+    if has_classes:
+        probabilities = frame[comp.class_names].to_numpy(np.float64)
+        check_probabilities("submission", wanted, probabilities, comp.task)
+        values = _values(comp, columns, form, probabilities)
+    else:
+        values = _ready_values(comp, columns, form, frame)
+    return pd.DataFrame({id_column: wanted, **values})[list(sample.columns)]
+
+
+def _one_line_a_row(comp, frame, id_column, has_classes):
+    """Average the images of a row, where the ids are the images' and not the rows'."""
+    ids = frame[id_column]
+    if has_classes and not comp.test["image_id"].equals(comp.test["id"]) and set(ids) == set(comp.test["image_id"]):
+        check_unique(f"{id_column} of the submission", ids)
+        row_of = dict(zip(comp.test["image_id"], comp.test["id"], strict=True))
+        return frame[comp.class_names].groupby(ids.map(row_of)).mean()
+    check_unique(f"{id_column} of the submission", ids)
+    return frame.set_index(id_column)
+
+
+def _values(comp, columns, form, probabilities):
+    names = np.array(comp.class_names, dtype=object)
+    best = names[probabilities.argmax(axis=1)]
+    if form == "labels":
+        return {columns[0]: best}
+    if form == "label lists":
+        chosen = probabilities >= 0.5
+        lists = [" ".join(names[row]) if row.any() else top for row, top in zip(chosen, best, strict=True)]
+        return {columns[0]: lists}
+    if form == "one probability":
+        return {columns[0]: probabilities[:, _asked_class(comp, columns[0])]}
+    if form == "values" and len(columns) == 1:
+        return {columns[0]: probabilities[:, 0]}
+    return {name: probabilities[:, comp.class_names.index(name)] for name in columns}
+
+
+def _asked_class(comp, column):
+    """The class that a column of one probability is named after, else the second."""
+    return comp.class_names.index(column) if column in comp.class_names else 1
+
+
+def _ready_values(comp, columns, form, frame):
+    """Check the values of a DataFrame that is a submission already."""
+    lacking = [column for column in columns if column not in frame]
+    if lacking:
+        raise ValueError(
+            f"expected the columns {columns} as in the sample, or one column of probabilities for each class; missing "
+            f"{first_few(lacking)}, got {list(frame.columns)}"
+        )
+    if form in ("labels", "label lists"):
+        labels = frame[columns[0]].map(str)
+        known = set(comp.classes)
+        fits = labels.isin(known) if form == "labels" else labels.map(lambda cell: set(cell.split()) <= known)
+        if not fits.all():
+            unknown = labels[~fits]
+            raise ValueError(
+                f"labels that are no class: {first_few(unknown.unique())} for ids {first_few(unknown.index)}"
+            )
+        return {columns[0]: labels.to_numpy()}
+    values = frame[columns].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
+    if form == "one probability":  # the rest is the other class's
+        check_probabilities("submission", frame.index, np.hstack([1 - values, values]))
+    else:
+        check_probabilities("submission", frame.index, values, "regression" if form == "values" else comp.task)
+    return dict(zip(columns, values.T, strict=True))
