@@ -74,7 +74,10 @@ def read_bytes(root, part):
 def open_image(root, part):
     """Open one part as a PIL image, not yet decoded; more than `MAX_PIXELS` raises `OSError`."""
     plain = _STRETCH.fullmatch(part) is None
-    image = Image.open(Path(root) / part if plain else io.BytesIO(read_bytes(root, part)))
+    try:
+        image = Image.open(Path(root) / part if plain else io.BytesIO(read_bytes(root, part)))
+    except Image.DecompressionBombError as error:  # PIL's own, higher limit
+        raise OSError(f"over {MAX_PIXELS} pixels ({error})") from error
     if image.width * image.height > MAX_PIXELS:
         image.close()
         raise OSError(f"{image.width}x{image.height} is over {MAX_PIXELS} pixels")

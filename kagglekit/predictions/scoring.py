@@ -117,12 +117,14 @@ def _reduced(comp, found, side, grey):
             weights = [0.299, 0.587, 0.114] if pixels.shape[2] == 3 else np.full(pixels.shape[2], 1 / pixels.shape[2])
             pixels = (pixels @ np.asarray(weights, np.float32))[..., None]
         planes = [Image.fromarray(pixels[..., number]) for number in range(pixels.shape[2])]
-        return np.stack([plane.resize((side, side), Image.Resampling.BOX) for plane in planes]).ravel()
+        return np.dstack([plane.resize((side, side), Image.Resampling.BOX) for plane in planes]).ravel()
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         rows = list(tqdm(pool.map(reduced, found), total=len(found), desc="reading reduced images", leave=False))
     lengths = {len(row) for row in rows}
-    if len(lengths) > 1:
+    if lengths == {side**2, 3 * side**2}:  # grey pictures among coloured ones
+        rows = [np.repeat(row, 3) if len(row) == side**2 else row for row in rows]
+    elif len(lengths) > 1:
         raise ValueError(f"the images differ in channels: {sorted(length // side**2 for length in lengths)}")
     return np.array(rows)
 

@@ -54,6 +54,7 @@ class Predictions:
     def __post_init__(self):
         numbers = np.int64 if self.task == "single_label" else np.float32
         object.__setattr__(self, "oof_labels", np.asarray(self.oof_labels, numbers))
+        object.__setattr__(self, "oof_folds", np.asarray(self.oof_folds, np.int64))
         for part in ("oof", "test"):
             ids = np.asarray(getattr(self, f"{part}_ids"), dtype=str)
             rows = np.asarray(getattr(self, part), np.float64).reshape(-1, len(self.class_names))

@@ -6,7 +6,7 @@ import pandas as pd
 
 from kagglekit._checks import first_few
 from kagglekit.competition.layouts.assemble import assemble, plain_rows, read_sample
-from kagglekit.competition.layouts.image_files import check_inside, find_pictures, list_images
+from kagglekit.competition.layouts.image_files import SUFFIXES, check_inside, find_pictures, list_images
 
 
 def recognises(folder, preset):
@@ -24,7 +24,7 @@ def read(folder, preset):
         for image in list_images(folder, below=f"{top}/{name}" if top else name)
     }
     train = plain_rows([image.removeprefix(f"{top}/") for image in labelled], labelled)
-    stray = sorted(path.name for path in (folder / top).iterdir() if path.is_file() and list_images(path))
+    stray = sorted(path.name for path in (folder / top).iterdir() if path.suffix.lower() in SUFFIXES)
     if stray:
         warnings.warn(f"images in {folder / top} that lie in no class are left out: {first_few(stray)}", stacklevel=3)
     place = preset.test_images or "test"
