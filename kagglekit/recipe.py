@@ -22,11 +22,17 @@ class Recipe:
         backbone: a name that `kk.list_backbones()` lists.
         weights: `"imagenet"`, `None` (random) or the path of a weights file.
         image_size: height and width of the network's input, pixels; an integer stands for a square.
-        channels: 1 or 3.
+        channels: 1, 3, or the number of files of a row that are stacked.
+        resize: `"squash"` (both sides to the network's, whatever the shape), `"short_side_crop"` (the largest part of
+            the network's shape: its middle in evaluation, anywhere in training) or `"letterbox"` (all of it, and grey).
         record_size: short side of the stored images, pixels; larger images are reduced once, none is enlarged.
         batch_size: images a step.
         policy: name of an augmentation policy, see `kagglekit.inputs.augment.POLICIES`.
         augment_strength: factor on the policy's strengths; 0 switches it off, 1 is the policy as it stands.
+        sampling: how often an epoch sees the classes: `"none"` (every row once), `"label_shuffling"`, `"balanced"`,
+            `"square_root"`, or a mapping from class names to factors, see `kagglekit.inputs.sampling`.
+        subset: share of the rows that an epoch sees, another part each time; more than 0 and at most 1.
+        class_weights: `"none"`, `"inverse_frequency"` or `"effective_number"`: a row's weight in the loss.
         frozen_epochs: epochs that train the head alone while the backbone stays as it was loaded.
         frozen_learning_rate: peak learning rate of that stage.
         epochs: epochs of fine-tuning (or of training from scratch).
@@ -59,10 +65,14 @@ class Recipe:
     weights: str | None = "imagenet"
     image_size: int | tuple[int, int] = 224
     channels: int = 3
+    resize: str = "squash"
     record_size: int = 280
     batch_size: int = 32
     policy: str = "light"
     augment_strength: float = 1.0
+    sampling: str | dict = "none"
+    subset: float = 1.0
+    class_weights: str = "none"
     frozen_epochs: int = 20
     frozen_learning_rate: float = 3e-3
     epochs: int = 2
@@ -88,7 +98,10 @@ class Recipe:
             raise ValueError(f"expected name to be letters, digits, '-', '_' and '.', got {self.name!r}")
         if self.weights is not None:
             object.__setattr__(self, "weights", str(self.weights))  # a Path is no plain value
-        check_choice("channels", self.channels, (1, 3))
+        check_choice("resize", self.resize, ("squash", "short_side_crop", "letterbox"))
+        check_choice("class_weights", self.class_weights, ("none", "inverse_frequency", "effective_number"))
+        if not isinstance(self.sampling, dict):
+            check_choice("sampling", self.sampling, ("none", "label_shuffling", "balanced", "square_root"))
         check_choice("pooling", self.pooling, ("avg", "max"))
         types = {field.name: field.type for field in dataclasses.fields(self)}
         for knob, low, high in _RANGES:
@@ -166,9 +179,11 @@ class Recipe:
 
 
 _RANGES = (
+    ("channels", 1, 64),
     ("record_size", 8, 4096),
     ("batch_size", 1, 65536),
     ("augment_strength", 0, 4),
+    ("subset", 0.001, 1),
     ("frozen_epochs", 0, 10000),
     ("frozen_learning_rate", 0, 10),
     ("epochs", 0, 10000),

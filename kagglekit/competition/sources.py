@@ -73,9 +73,19 @@ def read_bytes(root, part):
 
 def open_image(root, part):
     """Open one part as a PIL image, not yet decoded; more than `MAX_PIXELS` raises `OSError`."""
-    plain = _STRETCH.fullmatch(part) is None
+    if _STRETCH.fullmatch(part):
+        return open_content(read_bytes(root, part))
+    return _opened(Path(root) / part)
+
+
+def open_content(content):
+    """Open encoded bytes as a PIL image, not yet decoded; more than `MAX_PIXELS` raises `OSError`."""
+    return _opened(io.BytesIO(content))
+
+
+def _opened(file):
     try:
-        image = Image.open(Path(root) / part if plain else io.BytesIO(read_bytes(root, part)))
+        image = Image.open(file)
     except Image.DecompressionBombError as error:  # PIL's own, higher limit
         raise OSError(f"over {MAX_PIXELS} pixels ({error})") from error
     if image.width * image.height > MAX_PIXELS:

@@ -131,7 +131,7 @@ def plot_augmentations(records, recipe, *, images=6, epochs=3):
     """
     import tensorflow as tf
 
-    from kagglekit.inputs.augment import augmented, random_window
+    from kagglekit.inputs.augment import augmented, random_box
     from kagglekit.inputs.pipeline import eval_dataset
 
     figure, axes = plt.subplots(
@@ -147,7 +147,8 @@ def plot_augmentations(records, recipe, *, images=6, epochs=3):
             image = pixels[column]
             if row:
                 seed = tf.constant([recipe.seed + row, column], tf.int64)
-                image = random_window(image, seed, recipe.policy, recipe.augment_strength)
+                box = random_box((0, 0, *size), seed, recipe.policy, recipe.augment_strength)
+                image = image[box[0] : box[0] + box[2], box[1] : box[1] + box[3]]
                 image = augmented(tf.image.resize(image, size), seed, recipe.policy, recipe.augment_strength)
             else:
                 ax.set_title(ids[column].numpy().decode()[:14], fontsize=7)

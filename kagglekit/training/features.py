@@ -28,7 +28,7 @@ def frozen_features(extractor, records, recipe, store):
         weights = zlib.crc32(np.ascontiguousarray(value), weights)
     # Pixels, their size and the network name the features: if one of them changes, so does the file.
     size, form = recipe.image_size, extractor.output_shape
-    key = content_hash([records.manifest["key"], records.manifest["source_hash"], size, recipe.channels, form, weights])
+    key = content_hash([records.identity, size, recipe.channels, recipe.resize, form, weights])
     path = store / f"{key}.npz"
     if not path.is_file():
         arrays, infer = {}, inference(extractor)

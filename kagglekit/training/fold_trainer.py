@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from kagglekit.inputs.pipeline import eval_dataset, train_dataset
+from kagglekit.inputs.pipeline import eval_dataset, steps_per_epoch, train_dataset
 from kagglekit.models.heads import build_classifier, freeze_backbone, split_at_features, unfreeze_backbone
 from kagglekit.models.optimizers import adamw_with_warmup
 from kagglekit.training.callbacks import HeldOut, Progress
@@ -35,7 +35,7 @@ class FoldTrainer:
         keras.utils.set_random_seed(recipe.seed)
         self.model = (build_model or model_from_recipe)(len(records.class_names), recipe)
         self.infer = inference(self.model)  # traced once for all epochs and stages
-        self._steps = {fold: -(-records.rows(self._others(fold)) // recipe.batch_size) for fold in records.folds}
+        self._steps = {fold: steps_per_epoch(records, recipe, self._others(fold)) for fold in records.folds}
         self._stages = {stage: None for stage, _, _ in stages(recipe, self.model)}
         self._first_values = _values(self.model.variables)
 

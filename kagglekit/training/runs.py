@@ -139,7 +139,7 @@ def open_run(comp, folds, recipe, records, *, model_key=None, parent=None, fold_
         fold_numbers: folds to train. Defaults to all.
     """
     numbers = sorted(int(fold) for fold in folds.unique()) if fold_numbers is None else list(fold_numbers)
-    identity = content_hash([recipe.hash, comp.metric, records.manifest["key"], model_key])
+    identity = content_hash([recipe.hash, comp.metric, records.identity, model_key])
     folder = Path(parent or comp.workspace / "runs") / f"{recipe.name}-{content_hash([identity, numbers])}"
     if not (folder / "run.json").is_file():
         with written_whole(folder) as temporary:

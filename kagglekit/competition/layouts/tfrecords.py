@@ -1,18 +1,13 @@
-"""Layout: ready-made TFRecords, with the keys `image`, `class` or `target`, `id` or `image_name`. Read in place.
-
-Formats: a record is its length (8 bytes), a masked CRC-32C of that, the data, a masked CRC-32C of the data
-(https://www.tensorflow.org/tutorials/load_data/tfrecord); the data is a `tf.train.Example` in protobuf's wire format.
-"""
+"""Layout: ready-made TFRecords, with the keys `image`, `class` or `target`, `id` or `image_name`. Read in place."""
 
 import re
-import struct
 
-import google_crc32c
 import pandas as pd
-from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
+from google.protobuf import message
 
 from kagglekit.competition.layouts.assemble import assemble, read_sample
 from kagglekit.competition.layouts.index import container_index
+from kagglekit.competition.tfrecord_format import DATA_AT, FRAME_BYTES, Example, read_frames
 
 SUFFIXES = (".tfrec", ".tfrecord", ".tfrecords")
 IMAGE_KEYS = ("image", "image/encoded", "image_raw")
@@ -80,31 +75,20 @@ def _table(folder, path):
 
 def _scanner(path):
     def scan(file):
-        start, number = 0, 0
-        while head := file.read(12):
-            data = tail = b""
-            if len(head) == 12 and struct.unpack("<I", head[8:])[0] == masked_crc(head[:8]):
-                size = struct.unpack("<Q", head[:8])[0]
-                data, tail = file.read(size), file.read(4)
-            if len(tail) < 4 or struct.unpack("<I", tail)[0] != masked_crc(data):
-                raise ValueError(f"{path}: record {number} at byte {start} is damaged; download the file again")
+        for number, (start, data) in enumerate(read_frames(file, path)):
             image, identifier, label = _fields(data, path, number)
             # Protobuf stores bytes as they are: where they stand in the record they can be read without it.
-            yield start + 16 + len(data), [(identifier, identifier, label, start + 12 + data.index(image), len(image))]
-            start, number = start + 16 + len(data), number + 1
+            yield (
+                start + FRAME_BYTES + len(data),
+                [(identifier, identifier, label, start + DATA_AT + data.index(image), len(image))],
+            )
 
     return scan
 
 
-def masked_crc(data):
-    """CRC-32C, rotated right by 15 bits plus a constant, as TFRecord stores it."""
-    crc = google_crc32c.value(data)
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
-
-
 def _fields(data, path, number):
     try:
-        features = _EXAMPLE.FromString(data).features.feature
+        features = Example.FromString(data).features.feature
     except message.DecodeError as error:
         raise ValueError(f"{path}: record {number} is no tf.train.Example ({error})") from error
 
@@ -128,39 +112,3 @@ def _fields(data, path, number):
 
 def _text(value):
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)
-
-
-def _example_class():
-    """The message `tf.train.Example`, described here since this stage does without TensorFlow.
-
-    Fields and numbers: https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/example/feature.proto
-    """
-    file = descriptor_pb2.FileDescriptorProto(name="kagglekit_example.proto", package="kagglekit", syntax="proto3")
-    kinds = descriptor_pb2.FieldDescriptorProto
-
-    def add(name, *fields, parent=None):
-        described = (parent.nested_type if parent else file.message_type).add(name=name)
-        for number, (field, kind, repeated) in enumerate(fields, 1):
-            label = kinds.LABEL_REPEATED if repeated else kinds.LABEL_OPTIONAL
-            entry = described.field.add(name=field, number=number, label=label)
-            if isinstance(kind, str):
-                entry.type, entry.type_name = kinds.TYPE_MESSAGE, f".kagglekit.{kind}"
-            else:
-                entry.type = kind
-        return described
-
-    add("BytesList", ("value", kinds.TYPE_BYTES, True))
-    add("FloatList", ("value", kinds.TYPE_FLOAT, True))
-    add("Int64List", ("value", kinds.TYPE_INT64, True))
-    lists = (("bytes_list", "BytesList", False), ("float_list", "FloatList", False), ("int64_list", "Int64List", False))
-    add("Feature", *lists)
-    features = add("Features", ("feature", "Features.FeatureEntry", True))
-    entry = add("FeatureEntry", ("key", kinds.TYPE_STRING, False), ("value", "Feature", False), parent=features)
-    entry.options.map_entry = True
-    add("Example", ("features", "Features", False))
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("kagglekit.Example"))
-
-
-_EXAMPLE = _example_class()

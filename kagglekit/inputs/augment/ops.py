@@ -39,13 +39,21 @@ def draw_window(seed, strength):
     return top * (1 - side), left * (1 - side), side
 
 
-def apply_window(image, window):
-    """Cut the window out of a picture of any size, one pixel at the least."""
-    size = tf.cast(tf.shape(image)[:2], tf.float32)
+def window_box(box, window):
+    """Return the window of a box `(top, left, height, width)` as such a box, in whole pixels, one at the least."""
+    size = tf.stack(box[2:])
     top, left, side = window
-    lengths = tf.maximum(tf.cast(tf.round(size * side), tf.int32), 1)
-    start = tf.minimum(tf.cast(tf.round(size * tf.stack([top, left])), tf.int32), tf.shape(image)[:2] - lengths)
-    return image[start[0] : start[0] + lengths[0], start[1] : start[1] + lengths[1]]
+    lengths = tf.maximum(tf.cast(tf.round(tf.cast(size, tf.float32) * side), tf.int32), 1)
+    start = tf.cast(tf.round(tf.cast(size, tf.float32) * tf.stack([top, left])), tf.int32)
+    start = tf.minimum(start, size - lengths)
+    return box[0] + start[0], box[1] + start[1], lengths[0], lengths[1]
+
+
+def apply_window(image, window):
+    """Cut the window out of a picture of any size."""
+    height, width = tf.unstack(tf.shape(image)[:2])
+    top, left, height, width = window_box((0, 0, height, width), window)
+    return image[top : top + height, left : left + width]
 
 
 def draw_shift(seed, strength):

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from kagglekit._checks import check_choice
-from kagglekit.inputs.augment.ops import OPS
+from kagglekit.inputs.augment.ops import OPS, draw_window, window_box
 
 _PHOTO = (("window", 0.35), ("brightness", 0.1), ("contrast", 0.2))
 
@@ -17,9 +17,19 @@ POLICIES = {
 }
 
 
-def random_window(image, seed, policy, strength=1.0):
-    """Cut the policy's random window out of a picture before it is resized; without one it stays whole."""
-    return _apply(image, seed, policy, strength, before_resize=True)
+def random_box(box, seed, policy, strength=1.0):
+    """Draw the policy's random window inside a box `(top, left, height, width)`, in pixels, before it is decoded.
+
+    Returns:
+        The window as such a box; the box itself where the policy has no window.
+    """
+    check_choice("policy", policy, POLICIES)
+    windows = [(number, value) for number, (name, value) in enumerate(POLICIES[policy]) if name == "window"]
+    if strength == 0 or not windows:
+        return box
+    number, value = windows[0]
+    window = draw_window(tf.random.experimental.stateless_fold_in(seed, number), value * strength)
+    return window_box(box, window)
 
 
 def augmented(image, seed, policy, strength=1.0):
@@ -40,15 +50,11 @@ def augmented(image, seed, policy, strength=1.0):
     >>> augmented(tf.ones((4, 4, 3)), (0, 1), "light").shape.as_list()
     [4, 4, 3]
     """
-    return _apply(image, seed, policy, strength, before_resize=False)
-
-
-def _apply(image, seed, policy, strength, *, before_resize):
     check_choice("policy", policy, POLICIES)
     if strength == 0:
         return image
     for number, (name, value) in enumerate(POLICIES[policy]):
-        if (name == "window") == before_resize:
+        if name != "window":
             draw, apply = OPS[name]
             value = value if name.startswith("flip") else value * strength
             image = apply(image, draw(tf.random.experimental.stateless_fold_in(seed, number), value))

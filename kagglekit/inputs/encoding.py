@@ -1,0 +1,90 @@
+"""One image's bytes as they are stored: passed through where nothing needs to change, else written once more."""
+
+import hashlib
+import io
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from kagglekit.competition import sources
+
+
+def encode_image(root, source, record_size, quality):
+    """Return what is stored of a picture.
+
+    A JPEG or PNG of 8-bit grey or RGB, upright and not larger than `record_size`, stays as it is, byte for byte. Any
+    other is turned upright, reduced once with antialiasing where it is too large, and written as JPEG if it was one,
+    else as lossless PNG. Alpha is left out; 16-bit grey stays 16-bit.
+
+    Args:
+        root: folder of the competition.
+        source: a source as it stands in the table; each part of a tuple becomes one grey plane.
+        record_size: short side of the stored image, pixels; nothing is enlarged.
+        quality: of JPEGs that are written anew, 1 to 100.
+
+    Returns:
+        `(planes, about)`: list of encoded bytes, one for each part; and a dict of `height`, `width` (pixels), `bits`
+        (8 or 16), `jpeg` (whether all planes are JPEGs), `grey` and `digest` (SHA-256 of the source's bytes).
+
+    Raises:
+        OSError, SyntaxError, ValueError: if the picture cannot be decoded, or its parts differ in size.
+    """
+    digest, planes, abouts = hashlib.sha256(), [], []
+    for part in sources.parts(source):
+        content = sources.read_bytes(root, part)
+        digest.update(content)
+        stored, about = _encode(content, record_size, quality, single=isinstance(source, tuple))
+        planes.append(stored)
+        abouts.append(about)
+    if len({about["size"] for about in abouts}) > 1:
+        raise ValueError(f"the files of one picture differ in size: {[about['size'] for about in abouts]}")
+    width, height = abouts[0]["size"]
+    return planes, {
+        "height": height,
+        "width": width,
+        "bits": max(about["bits"] for about in abouts),
+        "jpeg": all(about["jpeg"] for about in abouts),
+        "grey": all(about["grey"] for about in abouts),
+        "digest": digest.hexdigest(),
+    }
+
+
+def _encode(content, record_size, quality, single):
+    with sources.open_content(content) as image:
+        kind = image.format
+        image.load()  # decodes to the end: a truncated file must not enter the records
+        as_it_is = (
+            kind in ("JPEG", "PNG")
+            and (image.mode == "L" or (image.mode == "RGB" and not single) or (image.mode == "I;16" and kind == "PNG"))
+            and "transparency" not in image.info
+            and image.getexif().get(0x0112, 1) == 1
+            and min(image.size) <= record_size
+        )
+        if not as_it_is:
+            content, image = _written_anew(image, kind, record_size, quality, single)
+        deep = image.mode.startswith("I")
+        jpeg = content[:3] == b"\xff\xd8\xff"
+        return content, {"size": image.size, "bits": 16 if deep else 8, "jpeg": jpeg, "grey": image.mode != "RGB"}
+
+
+def _written_anew(image, kind, record_size, quality, single):
+    image = ImageOps.exif_transpose(image)
+    deep = image.mode.startswith("I")  # 16 bits a pixel
+    if not deep:
+        image = image.convert("L" if single or image.mode in ("1", "L", "LA") else "RGB")
+    scale = record_size / min(image.size)
+    if scale < 1:
+        size = [max(1, round(side * scale)) for side in image.size]
+        if deep:
+            reduced = Image.fromarray(np.asarray(image, np.float32)).resize(size, Image.Resampling.LANCZOS)
+            image = Image.fromarray(np.asarray(reduced).round().clip(0, 65535).astype(np.uint16))
+        else:
+            image = image.resize(size, Image.Resampling.LANCZOS)
+    elif deep:
+        image = Image.fromarray(np.asarray(image, np.int64).clip(0, 65535).astype(np.uint16))
+    stored = io.BytesIO()
+    if kind in ("JPEG", "MPO"):  # MPO: a phone's JPEG with further pictures behind the first
+        image.save(stored, "JPEG", quality=quality, subsampling=0)
+    else:
+        image.save(stored, "PNG")
+    return stored.getvalue(), image
