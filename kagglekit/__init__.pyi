@@ -6,7 +6,11 @@ from kagglekit.competition.folds import save_folds as save_folds
 from kagglekit.competition.layouts import load_competition as load_competition
 from kagglekit.competition.quality import check_images as check_images
 from kagglekit.competition.quality import duplicate_groups as duplicate_groups
+from kagglekit.competition.repair import fill_missing as fill_missing
+from kagglekit.competition.repair import quarantine as quarantine
+from kagglekit.competition.shift import adversarial_validation as adversarial_validation
 from kagglekit.competition.tables import Competition as Competition
+from kagglekit.competition.verdict import describe_data as describe_data
 from kagglekit.deploy.export import check_export as check_export
 from kagglekit.deploy.export import export as export
 from kagglekit.inputs.pipeline import eval_dataset as eval_dataset
