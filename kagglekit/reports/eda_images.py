@@ -1,0 +1,160 @@
+"""Figures made of the images themselves: a grid, a mean image per class, duplicates side by side."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from kagglekit.competition.thumbnails import rows_of_class, small_images, with_channels
+from kagglekit.reports.drawing import SECOND, bare, say, short, show
+
+_SIDE = 160  # pixels of a picture in a grid
+_MEAN_SIDE = 64
+
+
+def plot_images(comp, *, per_class=4, most=12, seed=0):
+    """Draw some training images of each class, a class per row; of numeric targets, a fifth of the images per row.
+
+    Args:
+        comp: a `Competition`.
+        per_class: images of each class.
+        most: classes to show, the most frequent first.
+        seed: integer that chooses the images.
+
+    Returns:
+        Array of Axes `(classes, per_class)`.
+    """
+    rows = dict(list(rows_of_class(comp).items())[:most])
+    rng = np.random.default_rng(seed)
+    chosen = [rng.permutation(part)[:per_class] for part in rows.values()]
+    sources = comp.train["source"].iloc[np.concatenate(chosen)]
+    pictures = small_images(comp.root, sources.tolist(), _SIDE, title="reading some of each class")
+    figure, axes = plt.subplots(
+        len(rows), per_class, figsize=(1.2 * per_class + 1.6, 1.25 * len(rows) + 0.4), squeeze=False,
+        layout="constrained",
+    )  # fmt: skip
+    for line, name, part in zip(axes, rows, chosen, strict=True):
+        for place, ax in enumerate(line):
+            bare(ax)
+            if place < len(part):
+                _show_or_say(ax, next(pictures))
+        line[0].set_ylabel(short(name, 20), rotation=0, ha="right", va="center")
+    numeric = comp.task in ("regression", "distribution")
+    some = f", the {most} most frequent of {len(comp.classes)} classes" if len(comp.classes) > most else ""
+    figure.suptitle("Training images, from the lowest values to the highest" if numeric else f"Training images{some}")
+    return axes
+
+
+def plot_mean_images(comp, *, per_class=100, most=24, seed=0):
+    """Draw the mean image of each class: where the object stands, and whether a background gives the class away.
+
+    Args:
+        comp: a `Competition`.
+        per_class: images of each class that the mean is taken of, drawn at random.
+        most: classes to show, the most frequent first.
+        seed: integer that chooses the images.
+
+    Returns:
+        Array of Axes, one for each class.
+    """
+    rows = dict(list(rows_of_class(comp).items())[:most])
+    rng = np.random.default_rng(seed)
+    chosen = [rng.permutation(part)[:per_class] for part in rows.values()]
+    sources = comp.train["source"].iloc[np.concatenate(chosen)].tolist()
+    pictures = small_images(comp.root, sources, _MEAN_SIDE, square=True, title="averaging the classes")
+    columns = min(6, len(rows))
+    lines = -(-len(rows) // columns)
+    figure, axes = plt.subplots(
+        lines, columns, figsize=(1.9 * columns + 0.4, 2.15 * lines + 0.5), squeeze=False, layout="constrained"
+    )
+    for ax in axes.ravel():
+        bare(ax)
+    for ax, name, part in zip(axes.ravel(), rows, chosen, strict=False):
+        mean, number = _mean_of(pictures, len(part))
+        _show_or_say(ax, mean)
+        ax.set_title(f"{short(name, 22)}\nmean of {number}", fontsize=8)
+    some = f" of the {most} most frequent of {len(comp.classes)} classes" if len(comp.classes) > most else ""
+    figure.suptitle(f"Mean images{some}")
+    return axes.ravel()[: len(rows)]
+
+
+def plot_duplicates(comp, groups, *, most=6):
+    """Draw duplicates side by side, those with different labels or across train and test first.
+
+    Args:
+        comp: a `Competition`.
+        groups: what `kk.duplicate_groups(comp)` returned.
+        most: pairs to show.
+
+    Returns:
+        Array of Axes `(pairs, 2)`; a single Axes with a sentence where there are no duplicates.
+    """
+    pairs = _pairs(groups)
+    if not pairs:
+        ax = plt.subplots(figsize=(6, 1))[1]
+        return np.array([[say(ax, "no duplicates: no two images are the same")]])
+    tables = {part: table.set_index("image_id") for part, table in (("train", comp.train), ("test", comp.test))}
+
+    def label_of(part, image_id):
+        return tables[part].at[image_id, "label"] if part == "train" else "test"
+
+    def rank(pair):
+        alike = label_of(pair[1], pair[0]) == label_of(pair[3], pair[2])
+        return alike, pair[1] == pair[3]
+
+    shown = sorted(pairs, key=rank)[:most]
+    sources = [tables[part].at[name, "source"] for a, b, c, d, *_ in shown for name, part in ((a, b), (c, d))]
+    pictures = small_images(comp.root, sources, 2 * _SIDE, title="reading duplicates")
+    across = min(3, len(shown))
+    lines = -(-len(shown) // across)
+    figure, axes = plt.subplots(lines, 2 * across, figsize=(4.6 * across, 3.1 * lines + 0.4), squeeze=False,
+                                layout="constrained")  # fmt: skip
+    for ax in axes.ravel():
+        bare(ax)
+    axes = axes.reshape(-1, 2)[: len(shown)]
+    for ends, (first, first_part, second, second_part, kind, similarity) in zip(axes, shown, strict=True):
+        labels = [label_of(first_part, first), label_of(second_part, second)]
+        conflict = first_part == second_part and labels[0] != labels[1]
+        words = "labels differ" if conflict else "train and test" if first_part != second_part else ""
+        colour = SECOND if words else "black"
+        for ax, name, label in zip(ends, (first, second), labels, strict=True):
+            _show_or_say(ax, next(pictures))
+            ax.set_title(f"{short(name, 22)}\n{short(_one_line(label), 22)}", fontsize=8, color=colour)
+        alike = kind if similarity is None or kind == "exact" else f"{kind}, {similarity:.3f} alike"
+        ends[0].set_xlabel(f"{alike}{': ' if words else ''}{words}", fontsize=9, color=colour, loc="left")
+    figure.suptitle(f"Duplicates: {len(shown)} of {len(pairs)} pairs")
+    return axes
+
+
+def _pairs(groups):
+    """Pairs as `groups.attrs` lists them; made from its groups and leaks where it has no list of pairs."""
+    if "pairs" in groups.attrs:
+        return groups.attrs["pairs"]
+    within = [
+        (ids[0], "train", other, "train", "same", None) for ids in groups.attrs["duplicates"] for other in ids[1:]
+    ]
+    return within + [(first, "train", second, "test", "same", None) for first, second in groups.attrs["leaks"]]
+
+
+def _mean_of(pictures, number):
+    """Return the mean of the next `number` pictures as they come, and how many could be read."""
+    total, count = None, 0
+    for pixels in (next(pictures) for _ in range(number)):
+        if pixels is not None:
+            pixels = pixels.astype(np.float64)
+            channels = pixels.shape[-1] if total is None else max(pixels.shape[-1], total.shape[-1])
+            pixels = with_channels(pixels, channels)
+            total = pixels if total is None else with_channels(total, channels) + pixels
+            count += 1
+    return (None if total is None else total / count), count
+
+
+def _show_or_say(ax, pixels):
+    if pixels is None:
+        ax.text(0.5, 0.5, "unreadable", ha="center", va="center", transform=ax.transAxes, color=SECOND)
+    else:
+        show(ax, pixels)
+
+
+def _one_line(label):
+    if isinstance(label, tuple):
+        return ", ".join(f"{part:.2g}" if isinstance(part, float) else str(part) for part in label)
+    return f"{label:.4g}" if isinstance(label, float) else str(label)
