@@ -68,8 +68,8 @@ def plot_file_statistics(report):
     figure, axes = plt.subplots(1, 4, figsize=(13, 3), layout="constrained")
     for ax, (name, values) in zip(axes, columns.items(), strict=True):
         _compare(ax, values, readable["part"])
-        ax.set(title=name, ylabel="% of the images" if ax is axes[0] else "")
-    figure.suptitle("Files")
+        ax.set_title(name)
+    figure.suptitle("Size of the images and of their files, % of the images")
     return axes
 
 
@@ -97,10 +97,9 @@ def plot_channels(report):
             _compare(ax, values, report["part"])
             middle = values.groupby(report["part"]).mean().reindex(PARTS).dropna()
             ax.set_title(f"{name}, {words}: " + ", ".join(f"{value:.0f} {part}" for part, value in middle.items()))
-        line[0].set_ylabel("% of the images")
         for ax in line:
             ax.set_xlabel("grey levels, 0 to 255")
-    figure.suptitle("Channels of the images")
+    figure.suptitle("Channels of the images, % of the images")
     return axes
 
 

@@ -22,7 +22,7 @@ def plot_images(comp, *, per_class=4, most=12, seed=0):
     Returns:
         Array of Axes `(classes, per_class)`.
     """
-    rows = dict(list(rows_of_class(comp).items())[:most])
+    rows = _shown_classes(comp, most)
     rng = np.random.default_rng(seed)
     chosen = [rng.permutation(part)[:per_class] for part in rows.values()]
     sources = comp.train["source"].iloc[np.concatenate(chosen)]
@@ -55,7 +55,7 @@ def plot_mean_images(comp, *, per_class=100, most=24, seed=0):
     Returns:
         Array of Axes, one for each class.
     """
-    rows = dict(list(rows_of_class(comp).items())[:most])
+    rows = _shown_classes(comp, most)
     rng = np.random.default_rng(seed)
     chosen = [rng.permutation(part)[:per_class] for part in rows.values()]
     sources = comp.train["source"].iloc[np.concatenate(chosen)].tolist()
@@ -105,23 +105,29 @@ def plot_duplicates(comp, groups, *, most=6):
     pictures = small_images(comp.root, sources, 2 * _SIDE, title="reading duplicates")
     across = min(3, len(shown))
     lines = -(-len(shown) // across)
-    figure, axes = plt.subplots(lines, 2 * across, figsize=(4.6 * across, 3.1 * lines + 0.4), squeeze=False,
-                                layout="constrained")  # fmt: skip
-    for ax in axes.ravel():
-        bare(ax)
-    axes = axes.reshape(-1, 2)[: len(shown)]
-    for ends, (first, first_part, second, second_part, kind, similarity) in zip(axes, shown, strict=True):
-        labels = [label_of(first_part, first), label_of(second_part, second)]
-        conflict = first_part == second_part and labels[0] != labels[1]
-        words = "labels differ" if conflict else "train and test" if first_part != second_part else ""
-        colour = SECOND if words else "black"
-        for ax, name, label in zip(ends, (first, second), labels, strict=True):
-            _show_or_say(ax, next(pictures))
-            ax.set_title(f"{short(name, 22)}\n{short(_one_line(label), 22)}", fontsize=8, color=colour)
-        alike = kind if similarity is None or kind == "exact" else f"{kind}, {similarity:.3f} alike"
-        ends[0].set_xlabel(f"{alike}{': ' if words else ''}{words}", fontsize=9, color=colour, loc="left")
+    figure = plt.figure(figsize=(4.4 * across, 3.1 * lines + 0.4), layout="constrained")
     figure.suptitle(f"Duplicates: {len(shown)} of {len(pairs)} pairs")
-    return axes
+    axes = []
+    places = figure.subfigures(lines, across, wspace=0.06, hspace=0.06, squeeze=False).ravel()
+    for place, (first, first_part, second, second_part, kind, similarity) in zip(places, shown, strict=False):
+        labels = [label_of(first_part, first), label_of(second_part, second)]
+        words = ": train and test" if first_part != second_part else ": labels differ" if labels[0] != labels[1] else ""
+        alike = kind if similarity is None or kind == "exact" else f"{kind}, {similarity:.3f} alike"
+        place.suptitle(f"{alike}{words}", fontsize=9, color=SECOND if words else "black")
+        axes.append(place.subplots(1, 2))
+        for ax, name, label in zip(axes[-1], (first, second), labels, strict=True):
+            bare(ax)
+            _show_or_say(ax, next(pictures))
+            ax.set_title(f"{short(name, 22)}\n{short(_one_line(label), 22)}", fontsize=8)
+    return np.array(axes)
+
+
+def _shown_classes(comp, most):
+    """The rows of the most frequent classes; all in their own order where they fit."""
+    rows = rows_of_class(comp)
+    if len(rows) <= most and comp.task in ("single_label", "multi_label"):
+        return {name: rows[name] for name in comp.class_names if name in rows}
+    return dict(list(rows.items())[:most])
 
 
 def _pairs(groups):

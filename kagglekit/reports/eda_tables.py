@@ -63,7 +63,7 @@ def plot_missing(comp, *, ax=None):
         dtype=float,
     )
     shown = shares[shares.fillna(0).max(axis=1) > 0]
-    ax = ax or plt.subplots(figsize=(7, 1.6 + 0.4 * len(shown)), layout="constrained")[1]
+    ax = ax or plt.subplots(figsize=(7, 1.2 + 0.45 * len(shown)), layout="constrained")[1]
     if shown.empty:
         what = f"no value missing in {first_few(columns)}" if columns else "images and labels alone: no metadata"
         return say(ax, what)
@@ -93,9 +93,9 @@ def plot_group_sizes(comp, groups=None, *, ax=None):
             `group`.
         ax: Axes to draw on. Defaults to a new figure.
     """
-    ax = ax or plt.subplots(figsize=(7, 3.2), layout="constrained")[1]
     if groups is None and "group" not in comp.train:
-        return say(ax, "the competition has no groups: every image stands for itself")
+        return say(ax or plt.subplots(figsize=(6, 1))[1], "no groups: every image stands for itself")
+    ax = ax or plt.subplots(figsize=(7, 3.2), layout="constrained")[1]
     names = comp.train["group"] if groups is None else as_series(groups, comp.train["image_id"], "groups")
     sizes = names.value_counts()
     if sizes.max() <= 25:
@@ -150,13 +150,13 @@ def plot_metadata(comp, column, *, most=12, ax=None):
     table = pd.DataFrame({name: cells.iloc[part].value_counts() for name, part in rows.items()}).reindex(values)
     # Of all rows with the value, so that classes beyond `most` count too
     shares = 100 * table.fillna(0).div(cells[given].value_counts().reindex(values), axis=0).T
-    ax = ax or plt.subplots(figsize=(3.5 + 0.55 * len(values), 1.8 + 0.3 * len(rows)), layout="constrained")[1]
+    ax = ax or plt.subplots(figsize=(4.5 + 0.55 * len(values), 2.2 + 0.3 * len(rows)), layout="constrained")[1]
     sns.heatmap(
         shares.set_axis(names), annot=True, fmt=".0f", cmap="Blues", vmin=0, ax=ax, linewidths=0.5,
         xticklabels=[f"{short(value, 16)} ({(cells == value).sum()})" for value in values],
-        cbar_kws={"label": "% of the rows with this value"},
+        cbar=False,
     )  # fmt: skip
-    ax.set(title=title, xlabel=f"{short(column)} (rows)", ylabel="")
+    ax.set(title=f"{title}\n% of the rows with this value", xlabel=f"{short(column)} (rows)", ylabel="")
     ax.tick_params(axis="x", rotation=90)
     ax.tick_params(axis="y", rotation=0)
     return ax
