@@ -3,6 +3,7 @@
 import dataclasses
 import warnings
 
+import numpy as np
 import pandas as pd
 
 from kagglekit._checks import check_choice, first_few
@@ -51,6 +52,8 @@ def quarantine(comp, report=None, *, problems=()):
         listed = _bad_rows(comp, report, [problems] if isinstance(problems, str) else list(problems))
     bad = set(zip(listed["image_id"], listed["source"], strict=True))
     train_bad, test_bad = (_listed(table, bad) for table in (comp.train, comp.test))
+    if train_bad.all():
+        raise ValueError("no training image would remain; look at kk.check_images(comp)")
     readable = set(comp.test.loc[~test_bad, "id"])
     needed = test_bad & ~comp.test["id"].isin(readable)
     if needed.any():
@@ -60,8 +63,6 @@ def quarantine(comp, report=None, *, problems=()):
             "file into a copy of the folder (any picture will do: such a row is a guess) and load that copy",
             stacklevel=2,
         )
-    if train_bad.all():
-        raise ValueError("no training image would remain; look at kk.check_images(comp)")
     gone = train_bad.sum() + (test_bad & ~needed).sum()
     result = comp
     if gone:
@@ -129,6 +130,16 @@ def fill_missing(data, columns, how, *, reference=None):
     return dataclasses.replace(data, train=train, test=_filled(data.test, data.train, shared, ways))
 
 
+def has_problem(report, kind):
+    """Return a boolean Series: which images of a report have a problem that begins with `kind`."""
+    return report["problem"].map(lambda text: any(problem.startswith(kind) for problem in problems_of(text)))
+
+
+def problems_of(text):
+    """Return the problems of an image, of which several stand together, as a list."""
+    return [text] if text.startswith("unreadable") else [problem for problem in text.split("; ") if problem]
+
+
 def missing_cells(column):
     """Return a boolean Series: which cells of a column are empty text, spaces or NaN."""
     return column.isna() | (column.astype(str).str.strip() == "")
@@ -177,10 +188,11 @@ def _bad_rows(comp, report, problems):
         if lacking:
             raise ValueError(f"the report lacks {part} images: {first_few(sorted(lacking))}; run kk.check_images(comp)")
     for problem in problems:
-        if not report["problem"].str.startswith(problem).any():
+        if not has_problem(report, problem).any():
             found = first_few(report.loc[report["problem"] != "", "problem"].unique())
             raise ValueError(f"no image has a problem that begins with {problem!r}; found: {found or 'none'}")
-    return report[report["problem"].str.startswith(("unreadable", *problems))].astype({"source": object})
+    bad = np.any([has_problem(report, problem) for problem in ("unreadable", *problems)], axis=0)
+    return report[bad]
 
 
 def _listed(table, bad):

@@ -7,6 +7,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 from sklearn.tree import DecisionTreeClassifier
+from threadpoolctl import threadpool_limits
 
 from kagglekit._checks import first_few
 from kagglekit.competition.repair import as_numbers, missing_cells
@@ -69,7 +70,9 @@ def adversarial_validation(comp, report=None, *, features=None, seed=0):
         splits = list(
             StratifiedKFold(min(5, *np.bincount(is_test)), shuffle=True, random_state=seed).split(is_test, is_test)
         )
-        auc, importance = _judge(table, is_test, splits, shown, rng)
+        # On few values more threads only wait for each other, the more so where others share the cores.
+        with threadpool_limits(1 if table.size < 1_000_000 else None, user_api="openmp"):
+            auc, importance = _judge(table, is_test, splits, shown, rng)
         alone = {column: _alone(table[[column]].to_numpy(), is_test, splits) for column in shown}
     result = pd.DataFrame(
         {
@@ -161,10 +164,9 @@ def _judge(table, is_test, splits, shown, rng):
 
 
 def _alone(values, is_test, splits):
-    leaf = int(np.clip(len(values) // 50, 2, 20))
     scores = []
     for train, held_out in splits:
-        tree = DecisionTreeClassifier(max_leaf_nodes=16, min_samples_leaf=leaf, random_state=0)
+        tree = DecisionTreeClassifier(max_leaf_nodes=12, min_samples_leaf=max(2, len(values) // 25), random_state=0)
         tree.fit(values[train], is_test[train])
         scores.append(roc_auc_score(is_test[held_out], tree.predict_proba(values[held_out])[:, 1]))
     return float(np.mean(scores))

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from kagglekit._checks import first_few
-from kagglekit.competition.repair import missing_cells
+from kagglekit.competition.repair import has_problem, missing_cells, problems_of
 from kagglekit.competition.sources import parts
 from kagglekit.competition.thumbnails import label_values, look_at, members, rows_of_class
 
@@ -56,7 +56,7 @@ def describe_data(comp, report, groups=None):
         _resolution(readable),
         _look_alike(comp, members(rows, positions, alone=True), thumbnails),
         _colours(comp, thumbnails),
-        _files(report),
+        _files(comp, report),
         *_twins(groups),
         *_groups(comp),
         *_missing(comp),
@@ -215,14 +215,15 @@ def _look_alike(comp, classes, thumbnails):
     )  # fmt: skip
 
 
-def _files(report):
-    kinds = report.loc[report["problem"] != "", "problem"].str.split(":").str[0].value_counts()
+def _files(comp, report):
+    kinds = report["problem"].map(problems_of).explode().dropna().str.split(":").str[0].value_counts()
     if kinds.empty:
         return "files", f"all {len(report)} can be read, nothing odd", "nothing to do"
     finding = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
-    stop = report["problem"].str.startswith("unreadable").any()
+    stopping = report[has_problem(report, "unreadable") & (report["part"] == "train")]
     return "files", finding, (
-        "comp = kk.quarantine(comp, report) before the folds; ask the organiser for the files" if stop else
+        "comp = kk.quarantine(comp, report) before the folds; ask the organiser for the files"
+        if stopping["image_id"].isin(comp.train["image_id"]).any() else
         "look at some of them: kk.quarantine(comp, report, problems=...) takes them out where they are useless"
     )  # fmt: skip
 
@@ -233,11 +234,12 @@ def _twins(groups):
     twins, conflicts, leaks = (groups.attrs.get(name, []) for name in ("duplicates", "conflicts", "leaks"))
     images = len(set(itertools.chain(*twins)))
     keep = "kk.assign_folds(comp, groups=groups) keeps each group in one fold"
-    lines = [("duplicates", f"{len(twins)} groups of {images} training images", keep if twins else "nothing to do")]
+    found = f"{images} training images in groups of twins: {len(twins)}" if twins else "none among the training images"
+    lines = [("duplicates", found, keep if twins else "nothing to do")]
     if conflicts:
         named = first_few([" = ".join(ids) for ids in conflicts], most=3)
         advice = "look at them: correct the label or leave them out; as they are, one of them is always wrong"
-        lines.append(("conflicts", f"{len(conflicts)} groups of duplicates with different labels: {named}", advice))
+        lines.append(("conflicts", f"groups of twins with different labels: {len(conflicts)}, {named}", advice))
     if leaks:
         test = len({test_id for _, test_id in leaks})
         advice = "they flatter the leaderboard, not the model; read the rules before using them"
