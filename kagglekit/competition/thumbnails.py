@@ -52,15 +52,21 @@ def small_images(root, sources, side, *, square=False, title="reading images"):
 def rows_of_class(comp):
     """Return the rows of `comp.train` that belong to each class: `{name: int64 positions}`, most frequent first.
 
-    An image with several labels stands in several classes. Where labels are numbers, a class is a fifth of the images:
-    from the lowest values to the highest. Classes without an image are left out.
+    An image with several labels stands in several classes. Where labels are numbers, a class is a fifth of the images,
+    or one value where there are at most 5, from the lowest to the highest. Classes without an image are left out.
     """
     if comp.task in ("regression", "distribution"):
         values = label_values(comp)
-        edges = np.unique(np.quantile(values, np.linspace(0, 1, _BINS + 1)))
-        numbers = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, max(len(edges) - 2, 0))
+        several = np.unique(values)
+        edges = several if len(several) <= _BINS else np.unique(np.quantile(values, np.linspace(0, 1, _BINS + 1)[:-1]))
+        numbers = np.searchsorted(edges, values, side="right")
         rows = [np.flatnonzero(numbers == number) for number in np.unique(numbers)]
-        return {f"{values[part].min():.3g} to {values[part].max():.3g}": part for part in rows}
+        for digits in (3, 6, 17):  # as many as tell the classes apart
+            ends = [[f"{end:.{digits}g}" for end in (values[part].min(), values[part].max())] for part in rows]
+            names = [low if low == high else f"{low} to {high}" for low, high in ends]
+            if len(set(names)) == len(names):
+                break
+        return dict(zip(names, rows, strict=True))
     labels = comp.train["label"].reset_index(drop=True)
     labels = (labels.explode() if comp.task == "multi_label" else labels).dropna()
     found = labels.groupby(labels).groups
@@ -79,7 +85,7 @@ def label_values(comp):
         bins = np.array(comp.class_names, np.float64)
     except ValueError:
         bins = np.arange(1, len(comp.class_names) + 1, dtype=np.float64)
-    return np.array(labels.tolist(), np.float64) @ bins
+    return (np.array(labels.tolist(), np.float64) @ bins).round(9)  # so that equal means are equal
 
 
 def look_at(comp, rows, side, *, most, least):

@@ -29,7 +29,7 @@ def plot_class_counts(comp, *, most=40, ax=None):
         return _targets(comp, ax)
     images = f"{len(comp.train)} images of {len(comp.class_names)} classes"
     if comp.task == "distribution":
-        values = pd.Series(comp.targets.mean(axis=0), index=comp.class_names)
+        values = pd.Series(comp.targets.mean(axis=0, dtype=np.float64), index=comp.class_names)
         title, label, form = f"{images}: mean distribution", "mean share", "%.3f"
     else:
         values = comp.class_counts()
