@@ -97,11 +97,11 @@ def plot_duplicates(comp, groups, *, most=6):
         return tables[part].at[image_id, "label"] if part == "train" else "test"
 
     def rank(pair):
-        alike = label_of(pair[1], pair[0]) == label_of(pair[3], pair[2])
-        return alike, pair[1] == pair[3]
+        first, second, _, _, first_part, second_part = pair
+        return label_of(first_part, first) == label_of(second_part, second), first_part == second_part
 
     shown = sorted(pairs, key=rank)[:most]
-    sources = [tables[part].at[name, "source"] for a, b, c, d, *_ in shown for name, part in ((a, b), (c, d))]
+    sources = [tables[part].at[name, "source"] for a, b, *_, c, d in shown for name, part in ((a, c), (b, d))]
     pictures = small_images(comp.root, sources, 2 * _SIDE, title="reading duplicates")
     across = min(3, len(shown))
     lines = -(-len(shown) // across)
@@ -109,7 +109,7 @@ def plot_duplicates(comp, groups, *, most=6):
     figure.suptitle(f"Duplicates: {len(shown)} of {len(pairs)} pairs")
     axes = []
     places = figure.subfigures(lines, across, wspace=0.06, hspace=0.06, squeeze=False).ravel()
-    for place, (first, first_part, second, second_part, kind, similarity) in zip(places, shown, strict=False):
+    for place, (first, second, kind, similarity, first_part, second_part) in zip(places, shown, strict=False):
         labels = [label_of(first_part, first), label_of(second_part, second)]
         words = ": train and test" if first_part != second_part else ": labels differ" if labels[0] != labels[1] else ""
         alike = kind if similarity is None or kind == "exact" else f"{kind}, {similarity:.3f} alike"
@@ -137,7 +137,7 @@ def _pairs(groups):
     within = [
         (ids[0], "train", other, "train", "same", None) for ids in groups.attrs["duplicates"] for other in ids[1:]
     ]
-    return within + [(first, "train", second, "test", "same", None) for first, second in groups.attrs["leaks"]]
+    return within + [(first, second, "same", None, "train", "test") for first, second in groups.attrs["leaks"]]
 
 
 def _mean_of(pictures, number):

@@ -240,7 +240,7 @@ class TestDuplicates:
 
     def test_listed_pairs_show_ids_labels_and_likeness(self, twins):
         comp, groups = twins
-        groups.attrs["pairs"] = [("00004", "train", "00007", "train", "near", 0.98765)]
+        groups.attrs["pairs"] = [("00004", "00007", "near", 0.98765, "train", "train")]
         ((left, right),) = kk.plot_duplicates(comp, groups)
         assert (left.get_title(), right.get_title()) == ("00004\ndog", "00007\ndog")
         assert left.figure.get_suptitle() == "near, 0.988 alike"
