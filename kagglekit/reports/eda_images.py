@@ -105,7 +105,7 @@ def plot_duplicates(comp, groups, *, most=6):
     pictures = small_images(comp.root, sources, 2 * _SIDE, title="reading duplicates")
     across = min(3, len(shown))
     lines = -(-len(shown) // across)
-    figure = plt.figure(figsize=(4.4 * across, 3.1 * lines + 0.4), layout="constrained")
+    figure = plt.figure(figsize=(4.4 * across, 2.85 * lines + 0.4), layout="constrained")
     figure.suptitle(f"Duplicates: {len(shown)} of {len(pairs)} pairs")
     axes = []
     places = figure.subfigures(lines, across, wspace=0.06, hspace=0.06, squeeze=False).ravel()
@@ -135,7 +135,7 @@ def _pairs(groups):
     if "pairs" in groups.attrs:
         return groups.attrs["pairs"]
     within = [
-        (ids[0], "train", other, "train", "same", None) for ids in groups.attrs["duplicates"] for other in ids[1:]
+        (ids[0], other, "same", None, "train", "train") for ids in groups.attrs["duplicates"] for other in ids[1:]
     ]
     return within + [(first, second, "same", None, "train", "test") for first, second in groups.attrs["leaks"]]
 
