@@ -1,120 +1,12 @@
-"""Pictures of a competition and of a run. Each function draws on given or new Axes and returns them."""
+"""Pictures of a run. Each function draws on given or new Axes and returns them."""
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import seaborn as sns
 from matplotlib.ticker import NullFormatter
-from PIL import Image
 
 from kagglekit.predictions import metrics
-
-COLOUR = "#3b6ea5"
-
-
-def plot_class_counts(comp, *, most=40, ax=None):
-    """Draw the number of training images per class, most frequent first.
-
-    Args:
-        comp: a `Competition`.
-        most: classes to show; of more, the rarest half and the most frequent half of them are shown.
-        ax: Axes to draw on. Defaults to a new figure.
-
-    Returns:
-        matplotlib Axes.
-    """
-    counts = comp.train["label"].value_counts()
-    shown = counts if len(counts) <= most else pd.concat([counts.iloc[: most // 2], counts.iloc[-(most // 2) :]])
-    ax = ax or plt.subplots(figsize=(7, 0.8 + 0.24 * len(shown)))[1]
-    sns.barplot(x=shown.to_numpy(), y=shown.index.astype(str), ax=ax, color=COLOUR)
-    ax.bar_label(ax.containers[0], padding=3, fontsize=8)
-    ratio = counts.iloc[0] / counts.iloc[-1]
-    hidden = f", {len(counts) - len(shown)} classes between not shown" if len(shown) < len(counts) else ""
-    ax.set(
-        title=f"{len(comp.train)} images of {len(counts)} classes; most frequent : rarest = {ratio:.1f}{hidden}",
-        xlabel="training images",
-        ylabel="",
-    )
-    ax.margins(x=0.08)
-    sns.despine(ax=ax)
-    return ax
-
-
-def plot_image_sizes(report, *, ax=None):
-    """Draw width against height of train and test images; a dot's area is the number of images of that size.
-
-    Args:
-        report: what `kk.check_images` returned.
-        ax: Axes to draw on. Defaults to a new figure.
-    """
-    ax = ax or plt.subplots(figsize=(6, 4.5))[1]
-    readable = report[report["width"] > 0]
-    sizes = readable.groupby(["part", "width", "height"]).size().rename("images").reset_index()
-    # Test as a ring around train's disc: both stay visible where they have the same size.
-    for part, style in (
-        ("train", {"alpha": 0.6, "color": COLOUR}),
-        ("test", {"facecolor": "none", "edgecolor": "#d1495b"}),
-    ):
-        rows = sizes[sizes["part"] == part]
-        area = 30 + 300 * rows["images"] / max(sizes["images"].max(), 1)
-        ring = 1.6 if part == "test" else 1.0
-        ax.scatter(
-            rows["width"],
-            rows["height"],
-            s=area * ring,
-            label=f"{part} ({rows['images'].sum()} images)",
-            **style,
-        )
-    sides = readable[["width", "height"]].to_numpy()
-    ax.set(
-        title=f"Image sizes: {len(sizes[['width', 'height']].drop_duplicates())} different, median "
-        f"{int(np.median(sides[:, 0]))} x {int(np.median(sides[:, 1]))}",
-        xlabel="width, pixels",
-        ylabel="height, pixels",
-        xlim=(0, sides[:, 0].max() * 1.15),
-        ylim=(0, sides[:, 1].max() * 1.15),
-    )
-    ax.legend(frameon=False, loc="lower right")
-    sns.despine(ax=ax)
-    return ax
-
-
-def plot_images(comp, *, per_class=4, most=12, seed=0):
-    """Draw some training images of each class, a class per row.
-
-    Args:
-        comp: a `Competition`.
-        per_class: images of each class.
-        most: classes to show, the most frequent first.
-        seed: integer that chooses the images.
-
-    Returns:
-        Array of Axes `(classes, per_class)`.
-    """
-    classes = comp.train["label"].value_counts().index[:most]
-    figure, axes = plt.subplots(
-        len(classes),
-        per_class,
-        figsize=(1.2 * per_class + 1, 1.2 * len(classes)),
-        squeeze=False,
-        layout="constrained",
-    )
-    for row, name in zip(axes, classes, strict=True):
-        chosen = comp.train[comp.train["label"] == name]
-        chosen = chosen.sample(min(per_class, len(chosen)), random_state=seed)["source"]
-        for place, ax in enumerate(row):
-            _bare(ax)
-            if place < len(chosen):
-                try:
-                    with Image.open(comp.root / chosen.iloc[place]) as image:
-                        _show(ax, np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB")))
-                except (OSError, SyntaxError, ValueError):
-                    ax.text(0.5, 0.5, "unreadable", ha="center", va="center", transform=ax.transAxes, color="red")
-        row[0].set_ylabel(name, rotation=0, ha="right", va="center")
-    figure.suptitle(
-        "Training images" + (f" of the {most} most frequent classes" if len(comp.class_names) > most else "")
-    )
-    return axes
+from kagglekit.reports.drawing import COLOUR, SECOND, bare, show
 
 
 def plot_augmentations(records, recipe, *, images=6, epochs=3):
@@ -141,7 +33,7 @@ def plot_augmentations(records, recipe, *, images=6, epochs=3):
     size = pixels.shape[1:3]
     for row, line in enumerate(axes):
         for column, ax in enumerate(line):
-            _bare(ax)
+            bare(ax)
             if column >= len(pixels):
                 continue
             image = pixels[column]
@@ -152,7 +44,7 @@ def plot_augmentations(records, recipe, *, images=6, epochs=3):
                 image = augmented(tf.image.resize(image, size), seed, recipe.policy, recipe.augment_strength)
             else:
                 ax.set_title(ids[column].numpy().decode()[:14], fontsize=7)
-            _show(ax, np.asarray(image).astype(np.uint8).squeeze())
+            show(ax, np.asarray(image).astype(np.uint8).squeeze())
         line[0].set_ylabel("stored" if row == 0 else f"augmented {row}")
     figure.suptitle(f"Policy {recipe.policy!r} at strength {recipe.augment_strength:g}")
     return axes
@@ -175,7 +67,7 @@ def plot_history(run, *, axes=None):
         (axes[1], metric, (("accuracy", "training accuracy"), (f"held_out_{metric}", f"held out {metric}"))),
     )
     for ax, name, columns in curves:
-        for (column, label), colour in zip(columns, (COLOUR, "#d1495b"), strict=True):
+        for (column, label), colour in zip(columns, (COLOUR, SECOND), strict=True):
             for _, part in history.groupby("fold"):
                 ax.plot(part["epoch"], part[column], color=colour, alpha=0.25, linewidth=1)
             mean = history.groupby("epoch")[column].mean()
@@ -248,7 +140,7 @@ def plot_trials(trials, *, metric="score"):
             trials["score"][best],
             s=190,
             facecolor="none",
-            edgecolor="#d1495b",
+            edgecolor=SECOND,
             label="best",
         )
         ax.scatter(trials[knob][~start], trials["score"][~start], color=COLOUR, label="trial")
@@ -281,12 +173,3 @@ def _mark_stages(ax, history):
                 color="grey",
                 va="bottom",
             )
-
-
-def _bare(ax):
-    ax.set(xticks=[], yticks=[])
-    sns.despine(ax=ax, left=True, bottom=True)
-
-
-def _show(ax, pixels):
-    ax.imshow(pixels, cmap="gray" if pixels.ndim == 2 else None, vmin=0, vmax=255)

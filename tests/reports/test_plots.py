@@ -16,32 +16,6 @@ def _close_figures():
     plt.close("all")
 
 
-def test_class_counts_are_the_bars(digits):
-    ax = kk.plot_class_counts(digits)
-    counts = digits.train["label"].value_counts()
-    assert [bar.get_width() for bar in ax.patches] == counts.tolist()
-    assert [label.get_text() for label in ax.get_yticklabels()] == counts.index.tolist()
-
-
-def test_many_classes_show_the_most_and_the_least_frequent(digits):
-    ax = kk.plot_class_counts(digits, most=4)
-    counts = digits.train["label"].value_counts()
-    assert [bar.get_width() for bar in ax.patches] == [*counts.iloc[:2], *counts.iloc[-2:]]
-    assert "6 classes between not shown" in ax.get_title()
-
-
-def test_sizes_are_the_points(digits):
-    ax = kk.plot_image_sizes(kk.check_images(digits))
-    assert ax.collections[0].get_offsets().tolist() == [[8, 8]]
-    assert "median 8 x 8" in ax.get_title()
-
-
-def test_a_grid_has_a_row_per_class(digits):
-    axes = kk.plot_images(digits, per_class=3, most=5)
-    assert axes.shape == (5, 3)
-    assert all(ax.images for ax in axes.ravel())
-
-
 def test_augmentations_stand_below_the_stored_pictures(digits, quick_folds, quick_recipe):
     records = kk.write_records(digits, quick_folds, record_size=quick_recipe.record_size)
     axes = kk.plot_augmentations(records, quick_recipe, images=5, epochs=2)

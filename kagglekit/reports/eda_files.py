@@ -1,0 +1,152 @@
+"""Figures of the files, train against test: what `kk.check_images` measured, and what tells the two apart."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+
+from kagglekit.competition.shift import TELLING
+from kagglekit.reports.drawing import COLOUR, PARTS, SECOND, say, short
+
+_CHANNEL_NAMES = {1: ["grey"], 3: ["red", "green", "blue"]}
+
+
+def plot_image_sizes(report, *, ax=None):
+    """Draw width against height of train and test images; a dot's area is the number of images of that size.
+
+    Args:
+        report: what `kk.check_images` returned.
+        ax: Axes to draw on. Defaults to a new figure.
+
+    Returns:
+        matplotlib Axes.
+    """
+    ax = ax or plt.subplots(figsize=(6, 4.5), layout="constrained")[1]
+    readable = report[report["width"] > 0]
+    if readable.empty:
+        return say(ax, "no image can be read")
+    sizes = readable.groupby(["part", "width", "height"]).size().rename("images").reset_index()
+    # Test as a ring around train's disc: both stay visible where they have the same size.
+    for part, style in (
+        ("train", {"alpha": 0.6, "color": COLOUR}),
+        ("test", {"facecolor": "none", "edgecolor": SECOND}),
+    ):
+        rows = sizes[sizes["part"] == part]
+        if len(rows):
+            area = (30 + 300 * rows["images"] / sizes["images"].max()) * (1.6 if part == "test" else 1.0)
+            label = f"{part} ({rows['images'].sum()} images)"
+            ax.scatter(rows["width"], rows["height"], s=area, label=label, **style)
+    sides = readable[["width", "height"]].to_numpy()
+    ax.set(
+        title=f"Image sizes: {len(sizes[['width', 'height']].drop_duplicates())} different, median "
+        f"{int(np.median(sides[:, 0]))} x {int(np.median(sides[:, 1]))}",
+        xlabel="width, pixels",
+        ylabel="height, pixels",
+        xlim=(0, sides[:, 0].max() * 1.15),
+        ylim=(0, sides[:, 1].max() * 1.15),
+    )
+    ax.legend(frameon=False, loc="lower right")
+    sns.despine(ax=ax)
+    return ax
+
+
+def plot_file_statistics(report):
+    """Draw how width, height, aspect and file size are distributed, train against test.
+
+    Args:
+        report: what `kk.check_images` returned.
+
+    Returns:
+        Array of 4 Axes.
+    """
+    readable = report[report["width"] > 0]
+    columns = {
+        "width, pixels": readable["width"],
+        "height, pixels": readable["height"],
+        "aspect, width / height": readable["width"] / readable["height"],
+        "file size, kilobytes": readable["bytes"] / 1000,
+    }
+    figure, axes = plt.subplots(1, 4, figsize=(13, 3), layout="constrained")
+    for ax, (name, values) in zip(axes, columns.items(), strict=True):
+        _compare(ax, values, readable["part"])
+        ax.set_title(name)
+    figure.suptitle("Size of the images and of their files, % of the images")
+    return axes
+
+
+def plot_channels(report):
+    """Draw the mean and the standard deviation of each channel, image by image, train against test.
+
+    A shift between train and test here is a shift of light or of the camera.
+
+    Args:
+        report: what `kk.check_images` returned; its columns `mean_0`, `std_0` and so on are in grey levels, 0 to 255.
+
+    Returns:
+        Array of Axes `(2, channels)`; of more than 6 channels the first 6.
+    """
+    count = sum(column.startswith("mean_") for column in report)
+    if not count:
+        return np.array([[say(plt.subplots(figsize=(7, 1.6))[1], "the report holds no means of channels")]])
+    names = _CHANNEL_NAMES.get(count, [f"channel {number}" for number in range(count)])[:6]
+    figure, axes = plt.subplots(
+        2, len(names), figsize=(max(6, 4 * len(names)), 5), squeeze=False, sharex="row", layout="constrained"
+    )
+    for line, (column, words) in zip(axes, (("mean", "mean"), ("std", "standard deviation")), strict=True):
+        for number, (ax, name) in enumerate(zip(line, names, strict=True)):
+            values = report[f"{column}_{number}"]
+            _compare(ax, values, report["part"])
+            middle = values.groupby(report["part"]).mean().reindex(PARTS).dropna()
+            ax.set_title(f"{name}, {words}: " + ", ".join(f"{value:.0f} {part}" for part, value in middle.items()))
+        for ax in line:
+            ax.set_xlabel("grey levels, 0 to 255")
+    figure.suptitle("Channels of the images, % of the images")
+    return axes
+
+
+def plot_shift(shift, *, most=12, ax=None):
+    """Draw what tells train from test.
+
+    Args:
+        shift: what `kk.adversarial_validation` returned.
+        most: columns to show.
+        ax: Axes to draw on. Defaults to a new figure.
+    """
+    shown = shift.head(most)
+    ax = ax or plt.subplots(figsize=(7, 2.0 + 0.28 * len(shown)), layout="constrained")[1]
+    if shown.empty:
+        return say(ax, shift.attrs["verdict"])
+    places = np.arange(len(shown) + 1)
+    values = [shift.attrs["auc"], *shown["auc"]]
+    colours = [SECOND if value > TELLING else COLOUR for value in values]
+    ends = np.maximum(values, 0.5)
+    bars = ax.barh(places, ends - 0.5, left=0.5, color=colours)
+    ax.bar_label(bars, [f"{value:.2f}" for value in values], padding=3, fontsize=8)
+    ax.axvline(TELLING, color="grey", linestyle="--", linewidth=0.8)
+    ax.text(TELLING, -0.65, " gives it away", color="grey", fontsize=8, va="bottom")
+    ax.set_yticks(places, ["all columns together", *(f"{short(name)} alone" for name in shown["column"])])
+    ax.get_yticklabels()[0].set_fontweight("bold")
+    ax.set(xlim=(0.5, 1.06), ylim=(len(shown) + 0.6, -1.2), xlabel="area under the ROC curve (0.5: chance, 1: certain)")
+    words = "look alike" if shift.attrs["verdict"].startswith("train and test look alike") else "differ"
+    ax.set_title(f"Can a model tell train from test? They {words}")
+    sns.despine(ax=ax)
+    return ax
+
+
+def _compare(ax, values, part):
+    """Histograms of train and test in percent, on the same edges; the last of 30 bins takes the largest percent."""
+    known = values.notna()
+    values, part = values[known].astype(float), part[known]
+    if values.nunique() < 2:
+        return say(ax, f"all {values.iloc[0]:.4g}" if len(values) else "nothing known")
+    # Up to the 99th percentile, so that one giant does not press all others into one bar
+    high = np.quantile(values, 0.99) if values.max() > 3 * np.quantile(values, 0.99) else values.max()
+    edges = np.linspace(values.min(), max(high, values.min() + 1e-9), 31)
+    for name, colour in PARTS.items():
+        chosen = values[part == name].clip(upper=edges[-1])
+        if len(chosen):
+            weights = np.full(len(chosen), 100 / len(chosen))
+            style = {"alpha": 0.45} if name == "train" else {"histtype": "step", "linewidth": 1.5}
+            ax.hist(chosen, edges, weights=weights, color=colour, label=f"{name} ({len(chosen)})", **style)
+    ax.legend(frameon=False, fontsize=8)
+    sns.despine(ax=ax)
+    return ax
