@@ -1,11 +1,14 @@
 # The public names for Tab completion and type checkers; `__init__.py` loads them when they are first used.
+from kagglekit.competition.fold_checks import fold_report as fold_report
 from kagglekit.competition.folds import assign_folds as assign_folds
-from kagglekit.competition.folds import fold_report as fold_report
+from kagglekit.competition.folds import assign_holdout as assign_holdout
 from kagglekit.competition.folds import load_folds as load_folds
+from kagglekit.competition.folds import merge_folds as merge_folds
 from kagglekit.competition.folds import save_folds as save_folds
 from kagglekit.competition.layouts import load_competition as load_competition
 from kagglekit.competition.quality import check_images as check_images
 from kagglekit.competition.quality import duplicate_groups as duplicate_groups
+from kagglekit.competition.splitters import StratifiedFolds as StratifiedFolds
 from kagglekit.competition.tables import Competition as Competition
 from kagglekit.deploy.export import check_export as check_export
 from kagglekit.deploy.export import export as export
