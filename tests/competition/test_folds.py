@@ -291,22 +291,21 @@ def test_report_sees_small_and_large_groups_apart():
 
 
 def test_triple_stratification_balances_group_sizes_as_well():
-    # 80 patients of 1 to 40 images; what remains open where class shares alone count is who gets the small ones.
+    # 30 patients each of 1, 2, 4 and 8 images and of one favourite class each: 5 folds can have 6 of every size.
     rng = np.random.default_rng(0)
-    sizes = np.sort(rng.geometric(0.1, 80))
-    groups = np.repeat(np.arange(80), sizes)
-    labels = rng.choice(["a", "b"], len(groups), p=[0.8, 0.2])
-    comp, quarter = make_rows(labels), np.arange(80) // 20  # 4 of each quarter of the patients are fair
-    farthest = {False: [], True: []}
+    sizes = np.repeat([1, 2, 4, 8], 30)
+    groups, favourite = np.repeat(np.arange(120), sizes), rng.integers(0, 8, 120)
+    labels = np.where(rng.random(450) < 0.8, favourite[groups], rng.integers(0, 8, 450)).astype(str)
+    comp, farthest = make_rows(labels), {False: [], True: []}
     for triple, found in farthest.items():
         for seed in range(3):
             folds = kk.assign_folds(comp, groups=groups, balance_group_sizes=triple, seed=seed)
-            counts = pd.crosstab(quarter, folds.groupby(groups).first().to_numpy())
-            found.append((counts - 4).abs().to_numpy().max())
-            shares = pd.crosstab(labels, folds.to_numpy())
-            assert (shares.max(axis=1) - shares.min(axis=1)).max() <= 4
-    assert max(farthest[True]) <= 1
-    assert min(farthest[False]) > 1
+            of_size = pd.crosstab(sizes, folds.groupby(groups).first().to_numpy())
+            found.append((of_size - 6).abs().to_numpy().max())
+            counts = pd.crosstab(labels, folds.to_numpy())
+            assert (counts.max(axis=1) - counts.min(axis=1)).max() <= 1
+    assert farthest[True] == [0, 0, 0]
+    assert min(farthest[False]) > 0
 
 
 @pytest.mark.parametrize("task", LABELS)
