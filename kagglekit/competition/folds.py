@@ -77,7 +77,7 @@ def assign_holdout(comp, share=0.2, *, groups=None, seed=0):
 
     >>> import kagglekit as kk
     >>> kk.assign_holdout(kk.load_competition("digits"), share=0.2).value_counts().sort_index().tolist()
-    [287, 1150]
+    [288, 1149]
     """
     if not 0 < share < 1:
         raise ValueError(f"expected a share above 0 and below 1, got {share}; 0.2 holds a fifth out")

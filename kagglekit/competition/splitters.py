@@ -183,7 +183,7 @@ def fold_numbers(columns, units, shares, *, balance_group_sizes=False, bins=10, 
     if len(sizes) < folds:
         raise ValueError(f"expected at least {folds} {what} for {folds} folds, got {len(sizes)}; use fewer folds")
     together = _one_hot(units).T
-    parts = [together @ columns, sizes[:, None]]
+    parts = [together @ columns, sparse.csr_array(sizes[:, None])]
     if balance_group_sizes:
         parts.insert(1, _one_hot(bin_numbers(sizes, folds, bins)))
     numbers = spread(sparse.hstack(parts, format="csr"), shares, seed=seed)
