@@ -1,7 +1,9 @@
 # The public names for Tab completion and type checkers; `__init__.py` loads them when they are first used.
+from kagglekit.competition.fold_checks import fold_report as fold_report
 from kagglekit.competition.folds import assign_folds as assign_folds
-from kagglekit.competition.folds import fold_report as fold_report
+from kagglekit.competition.folds import assign_holdout as assign_holdout
 from kagglekit.competition.folds import load_folds as load_folds
+from kagglekit.competition.folds import merge_folds as merge_folds
 from kagglekit.competition.folds import save_folds as save_folds
 from kagglekit.competition.layouts import load_competition as load_competition
 from kagglekit.competition.layouts.arrays import from_arrays as from_arrays
@@ -12,6 +14,7 @@ from kagglekit.competition.quality import duplicate_groups as duplicate_groups
 from kagglekit.competition.repair import fill_missing as fill_missing
 from kagglekit.competition.repair import quarantine as quarantine
 from kagglekit.competition.shift import adversarial_validation as adversarial_validation
+from kagglekit.competition.splitters import StratifiedFolds as StratifiedFolds
 from kagglekit.competition.tables import Competition as Competition
 from kagglekit.competition.verdict import describe_data as describe_data
 from kagglekit.deploy.export import check_export as check_export

@@ -1,120 +1,118 @@
-"""Folds that leak nothing, and the proof."""
+"""Folds that leak nothing, by image_id; `fold_checks` holds the proof."""
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from kagglekit._checks import first_few
 from kagglekit._files import written_whole
+from kagglekit.competition.fold_checks import joined_groups, strata
+from kagglekit.competition.splitters import fold_numbers, unit_numbers, warn_of_rare
 from kagglekit.competition.tables import as_series, read_text_csv
 
 
-def assign_folds(comp, n_splits=5, *, groups=None, seed=0):
+def assign_folds(comp, n_splits=5, *, groups=None, balance_group_sizes=False, seed=0):
     """Give every training image one of `n_splits` folds, each with nearly the same share of every class.
 
-    Designed to hold: every image is in exactly one fold; a group is never split; without groups the folds' counts of
-    each class differ by at most one; the order of the rows does not matter; the same seed gives the same folds.
+    For every task: classes, labels (iterative stratification), numbers (by quantile bins) and distributions (by their
+    expected value).
+
+    Designed to hold: every image is in exactly one fold; a group is never split, nor are the images of one `id`;
+    without groups the folds' counts of each class differ by at most one; the order of the rows and the names of the
+    classes and groups do not matter; the same seed gives the same folds. With groups, equal shares of the classes come
+    first and equal numbers of images second. A class rarer than `n_splits` is in as many folds as possible.
 
     Args:
         comp: a `Competition`.
         n_splits: number of folds, 2 or more.
-        groups: groups that must stay whole (duplicates, patients): a Series indexed by image_id, a dict, or a list in
-            row order. Images of the competition's own `group` column stay together as well. Defaults to that alone.
+        groups: groups that must stay whole (duplicates, patients): a Series indexed by image_id such as
+            `kk.duplicate_groups` returns, a dict, or a list in row order. Images of the competition's own `group`
+            column stay together as well; empty text means unknown, a group of its own. Defaults to that column alone.
+        balance_group_sizes: also give every fold its share of small and large groups: triple stratification, for
+            competitions such as SIIM-ISIC melanoma, where some patients have many times the images of others.
         seed: integer.
 
     Returns:
         Series of integers 0 to `n_splits - 1` named `fold`, indexed by image_id in the order of `comp.train`.
 
     Raises:
-        ValueError: if a class has fewer images than there are folds, or there are fewer groups than folds.
+        ValueError: if there are fewer images or groups than folds.
+
+    Warns:
+        UserWarning: naming the classes that have fewer images (groups) than there are folds.
 
     Example:
 
     >>> import kagglekit as kk
     >>> folds = kk.assign_folds(kk.load_competition("digits"), n_splits=5)
-    >>> folds.value_counts().sort_index().tolist()
-    [288, 288, 287, 287, 287]
+    >>> sorted(folds.value_counts())
+    [287, 287, 287, 288, 288]
+
+    Reference:
+        See `kagglekit.StratifiedFolds`, the same for scikit-learn.
     """
     if n_splits < 2:
         raise ValueError(f"expected n_splits of 2 or more, got {n_splits}")
-    ids = comp.train["image_id"]
-    table = pd.DataFrame({"label": comp.train["label"].to_numpy()}, index=ids.tolist())
-    table["group"] = _joined_groups(comp, groups)
-    table = table.sort_index()  # so that the order of the rows cannot matter
-    counts = table["label"].value_counts()
-    if counts.min() < n_splits:
-        rare = counts[counts < n_splits]
-        raise ValueError(
-            f"class {rare.index[-1]!r} has {rare.iloc[-1]} images, fewer than {n_splits} folds (such classes: "
-            f"{first_few(rare.index)}); use n_splits={max(counts.min(), 2)}, or merge or remove the class"
-        )
-    codes = table["label"].factorize(sort=True)[0]
-    if table["group"].is_unique:
-        splits = StratifiedKFold(n_splits, shuffle=True, random_state=seed).split(codes, codes)
-    else:
-        numbers, names = table["group"].factorize()
-        if len(names) < n_splits:
-            raise ValueError(f"expected at least {n_splits} groups for {n_splits} folds, got {len(names)}")
-        # Shuffled group numbers and shuffle=False: StratifiedGroupKFold's own shuffle does not stratify before
-        # scikit-learn 1.8 (scikit-learn#32540), and ties are broken by the order of the numbers.
-        numbers = np.random.default_rng(seed).permutation(len(names))[numbers]
-        splits = StratifiedGroupKFold(n_splits).split(codes, codes, numbers)
-    table["fold"] = -1
-    for fold, (_, rows) in enumerate(splits):
-        table.iloc[rows, table.columns.get_loc("fold")] = fold
-    return table.loc[ids.tolist(), "fold"].rename("fold")
+    shares = np.full(n_splits, 1 / n_splits)
+    return _spread(comp, shares, groups, seed, balance_group_sizes=balance_group_sizes)
 
 
-def fold_report(comp, folds, groups=None):
-    """Show that the folds are fair and leak nothing, a verdict per line.
+def assign_holdout(comp, share=0.2, *, groups=None, seed=0):
+    """Hold a share of the training images out, with the same shares of every class: one fold instead of five.
+
+    A network is then trained once: `kk.cross_validate(comp, folds, recipe, fold_numbers=[0])`.
 
     Args:
         comp: a `Competition`.
-        folds: what `assign_folds` returned, or a column of one's own (a Series indexed by image_id, or a list).
-        groups: the groups that must not cross folds, as in `assign_folds`.
+        share: part of the images to hold out, above 0 and below 1.
+        groups: as in `assign_folds`.
+        seed: integer.
 
     Returns:
-        DataFrame with the columns `check`, `value` and `verdict` (`"good"` or what is wrong).
+        Series named `fold` indexed by image_id: 0 for what is held out, 1 for the rest. `attrs["shares"]` tells
+        `fold_report` that the two are meant to differ in size.
+
+    Raises:
+        ValueError: if `share` is not between 0 and 1, or no image or group is left for one of the two.
 
     Example:
 
     >>> import kagglekit as kk
-    >>> comp = kk.load_competition("digits")
-    >>> kk.fold_report(comp, kk.assign_folds(comp))["verdict"].unique().tolist()
-    ['good']
+    >>> kk.assign_holdout(kk.load_competition("digits"), share=0.2).value_counts().sort_index().tolist()
+    [288, 1149]
     """
-    ids = comp.train["image_id"]
-    fold = as_series(folds, ids, "folds")
-    label = pd.Series(comp.train["label"].to_numpy(), index=fold.index)
-    group = _joined_groups(comp, groups)
-    sizes = fold.value_counts().sort_index()
-    table = pd.crosstab(label, fold)
-    # A class's fair share of a fold, against what the fold has; grouped folds cannot always be exact.
-    expected = np.outer(table.sum(axis=1), sizes / len(fold))
-    uneven = float(np.abs(table.to_numpy() - expected).max())
-    largest_group = int(group.value_counts().iloc[0])
-    crossing = fold.groupby(group).nunique() > 1
-    lacking = [f"{name} in fold {number}" for name, row in table.iterrows() for number in row.index[row == 0]]
-    lines = [
-        (
-            "images in a fold",
-            f"{sizes.min()} to {sizes.max()}",
-            _verdict(np.ptp(sizes) <= max(2 * largest_group, 1), "uneven"),
-        ),
-        (
-            "largest distance from a class's fair share",
-            f"{uneven:.1f} images",
-            _verdict(uneven <= max(1, largest_group), "not stratified"),
-        ),
-        ("classes that a fold lacks", str(len(lacking)), _verdict(not lacking, first_few(lacking))),
-        ("groups", f"{group.nunique()} (largest {largest_group})", "good"),
-        (
-            "groups in several folds",
-            str(int(crossing.sum())),
-            _verdict(not crossing.any(), f"leak: {first_few(crossing.index[crossing])}"),
-        ),
-    ]
-    return pd.DataFrame(lines, columns=["check", "value", "verdict"])
+    if not 0 < share < 1:
+        raise ValueError(f"expected a share above 0 and below 1, got {share}; 0.2 holds a fifth out")
+    folds = _spread(comp, np.array([share, 1 - share]), groups, seed)
+    folds.attrs["shares"] = [share, 1 - share]
+    return folds
+
+
+def merge_folds(folds, n_splits):
+    """Join folds to fewer, so that 15 folds written once serve as 15, 5 or 3.
+
+    Args:
+        folds: Series indexed by image_id with folds 0, 1, ... as `assign_folds` gives them.
+        n_splits: how many to make, 2 or more; must divide the number of folds.
+
+    Returns:
+        Series like `folds`. Fold `n` becomes `n` modulo `n_splits`: groups stay whole, and of folds from a splitter
+        that gives the first ones a row more, the large ones are not joined to each other.
+
+    Raises:
+        ValueError: if `n_splits` does not divide the number of folds, or a fold number is missing.
+
+    Example:
+
+    >>> import pandas as pd
+    >>> merge_folds(pd.Series([0, 1, 2, 3, 4, 5]), 3).tolist()
+    [0, 1, 2, 0, 1, 2]
+    """
+    numbers = sorted(folds.unique().tolist())
+    if numbers != list(range(len(numbers))):
+        raise ValueError(f"expected folds numbered 0, 1, 2 and on, got {numbers}; see kk.assign_folds")
+    if n_splits < 2 or len(numbers) % n_splits:
+        fitting = [number for number in range(2, len(numbers) + 1) if len(numbers) % number == 0]
+        raise ValueError(f"{len(numbers)} folds cannot be joined to {n_splits} of equal size; choose one of {fitting}")
+    return folds % n_splits
 
 
 def save_folds(comp, folds):
@@ -142,21 +140,12 @@ def load_folds(comp):
     return as_series(table, comp.train["image_id"], f"folds in {path}")
 
 
-def _verdict(fine, otherwise):
-    return "good" if fine else otherwise
-
-
-def _joined_groups(comp, groups):
-    """Join `groups` and the competition's own: images that share either are together (connected components)."""
-    ids = comp.train["image_id"].tolist()
-    given = as_series(groups, ids, "groups").astype(str).tolist() if groups is not None else None
-    own = comp.train["group"].tolist() if "group" in comp.train else None
-    if given is None or own is None:
-        return pd.Series(given or own or ids, index=ids)
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    left, right = pd.factorize(np.array(given))[0], pd.factorize(np.array(own))[0]
-    nodes = left.max() + right.max() + 2
-    links = coo_array((np.ones(len(ids)), (left, right + left.max() + 1)), shape=(nodes, nodes))
-    return pd.Series(connected_components(links, directed=False)[1][left].astype(str), index=ids)
+def _spread(comp, shares, groups, seed, *, balance_group_sizes=False):
+    ids = comp.train["image_id"].to_numpy()
+    order = np.argsort(ids, kind="stable")  # so that the order of the rows cannot matter
+    columns, names = strata(comp, len(shares))
+    columns, units = columns[order], unit_numbers(joined_groups(comp, groups)[0][order], len(ids))
+    folds = np.empty(len(ids), np.int64)
+    folds[order] = fold_numbers(columns, units, shares, balance_group_sizes=balance_group_sizes, seed=seed)
+    warn_of_rare(columns, names, units, len(shares), stacklevel=4)
+    return pd.Series(folds, index=ids.tolist(), name="fold")

@@ -132,7 +132,7 @@ def _reduced(comp, found, side, grey):
 def _in_range(values, comp):
     if comp.task == "single_label":
         return np.eye(len(comp.classes))[values.astype(int)]
-    values = np.asarray(values, np.float64).reshape(len(values), -1)
+    values = np.asarray(values, np.float64).reshape(len(values), len(comp.classes))
     if comp.task == "regression":
         return values
     values = values.clip(0, 1)

@@ -12,23 +12,38 @@ SKEWED = RNG.permutation(["a"] * 53 + ["b"] * 31 + ["c"] * 8).tolist()  # 92 row
 GROUPS = [f"g{number}" for number in RNG.integers(0, 40, len(SKEWED))]
 
 
-def make_rows(labels, groups=None):
+# Labels of every task for the same 92 rows
+LABELS = {
+    "single_label": SKEWED,
+    "multi_label": [tuple(name for name in "abcd" if RNG.random() < 0.3) for _ in SKEWED],
+    "regression": RNG.normal(size=92).tolist(),
+    "distribution": [tuple(row) for row in RNG.dirichlet(np.ones(4), 92).tolist()],
+}
+LOOKED_FOR = "near-duplicates in several folds"
+
+
+def make_rows(labels, groups=None, task="single_label", classes=None, ids=None):
     """Return a competition of so many rows; folds need no pixels."""
-    ids = [f"{number:05d}" for number in range(len(labels))]
-    train = pd.DataFrame({"image_id": ids, "id": ids, "source": ids, "label": list(labels)}, dtype=object)
+    names = [f"{number:05d}" for number in range(len(labels))]
+    train = pd.DataFrame({"image_id": names, "id": names if ids is None else ids, "source": names}, dtype=object)
+    train["label"] = pd.Series(list(labels), dtype=object)
     if groups is not None:
         train["group"] = list(groups)
-    return kk.Competition("toy", None, train, train.iloc[:0].drop(columns="label"))
+    if task == "distribution":
+        classes = classes or tuple("1234")
+    return kk.Competition("toy", None, train, train.iloc[:0].drop(columns="label"), task=task, classes=classes)
 
 
 def shuffled(comp, seed=1):
-    return kk.Competition("toy", None, comp.train.sample(frac=1, random_state=seed), comp.test)
+    train = comp.train.sample(frac=1, random_state=seed)
+    return kk.Competition("toy", None, train, comp.test, task=comp.task, classes=comp.classes)
 
 
+@pytest.mark.parametrize("task", LABELS)
 @pytest.mark.parametrize("groups", [None, GROUPS], ids=["alone", "grouped"])
-@pytest.mark.parametrize("n_splits", [2, 3, 5, 7])
-def test_every_row_is_in_exactly_one_fold(n_splits, groups):
-    comp = make_rows(SKEWED)
+@pytest.mark.parametrize("n_splits", [2, 5])
+def test_every_row_is_in_exactly_one_fold(n_splits, groups, task):
+    comp = make_rows(LABELS[task], task=task)
     folds = kk.assign_folds(comp, n_splits, groups=groups)
     assert folds.index.tolist() == comp.train["image_id"].tolist()
     assert set(folds) == set(range(n_splits))
@@ -56,9 +71,28 @@ def test_order_of_rows_changes_nothing(own, given):
     assert again.loc[folds.index].tolist() == folds.tolist()
 
 
+@pytest.mark.parametrize("task", LABELS)
+def test_order_of_rows_changes_nothing_in_any_task(task):
+    comp = make_rows(LABELS[task], GROUPS, task)
+    for assign in (kk.assign_folds, kk.assign_holdout):
+        assert assign(comp).to_dict() == assign(shuffled(comp)).to_dict()
+
+
+def test_names_of_classes_do_not_matter():
+    other = {"a": "zebra", "b": "9", "c": "B", "d": "10"}
+    for groups in (None, GROUPS):
+        folds = kk.assign_folds(make_rows(SKEWED), groups=groups)
+        assert folds.equals(kk.assign_folds(make_rows([other[name] for name in SKEWED]), groups=groups))
+        sets = LABELS["multi_label"]
+        folds = kk.assign_folds(make_rows(sets, task="multi_label"), groups=groups)
+        renamed = [tuple(other[name] for name in names) for names in sets]
+        assert folds.equals(kk.assign_folds(make_rows(renamed, task="multi_label"), groups=groups))
+
+
+@pytest.mark.parametrize("task", LABELS)
 @pytest.mark.parametrize("groups", [None, GROUPS], ids=["alone", "grouped"])
-def test_seed_alone_decides(groups):
-    comp = make_rows(SKEWED)
+def test_seed_alone_decides(groups, task):
+    comp = make_rows(LABELS[task], task=task)
     first, again, other = (kk.assign_folds(comp, groups=groups, seed=seed) for seed in (3, 3, 4))
     assert first.equals(again)
     assert not first.equals(other)
@@ -112,15 +146,14 @@ def test_uneven_groups_keep_each_class_within_the_largest_group(seed):
     labels = np.repeat(list("aaaaaaabbc") * 8, sizes)  # 8 groups of c, enough for 5 folds
     comp, groups = make_rows(labels), np.repeat(np.arange(80), sizes)
     report = kk.fold_report(comp, kk.assign_folds(comp, groups=groups, seed=seed), groups)
-    assert report["verdict"].tolist() == ["good"] * 5
+    assert report.loc[report["verdict"] != "good", "check"].tolist() == [LOOKED_FOR]
 
 
 @pytest.mark.parametrize(
     ("labels", "arguments", "message"),
     [
         (SKEWED, {"n_splits": 1}, "n_splits of 2 or more, got 1"),
-        (SKEWED, {"n_splits": 9}, "class 'c' has 8 images, fewer than 9 folds .*use n_splits=8, or merge or remove"),
-        ([*SKEWED, "d"], {}, "class 'd' has 1 images, fewer than 5 folds"),
+        (SKEWED, {"n_splits": 93}, "at least 93 rows for 93 folds, got 92"),
         (SKEWED, {"groups": [number % 4 for number in range(92)]}, "at least 5 groups for 5 folds, got 4"),
         (SKEWED, {"groups": GROUPS[:-1]}, "expected groups for 92 rows, got 91"),
         (SKEWED, {"groups": {"00000": "g"}}, "groups lack 91 images: '00001', .* and 86 more; expected one for each"),
@@ -131,6 +164,157 @@ def test_uneven_groups_keep_each_class_within_the_largest_group(seed):
 def test_impossible_folds_are_refused_with_the_reason(labels, arguments, message):
     with pytest.raises(ValueError, match=message):
         kk.assign_folds(make_rows(labels), **arguments)
+
+
+def test_a_class_rarer_than_the_folds_is_spread_with_a_warning_and_named_in_the_report():
+    comp = make_rows([*SKEWED, "d", "d"])
+    with pytest.warns(UserWarning, match=r"fewer images of a class than 5 folds \('d: 2'\).*or merge or remove"):
+        folds = kk.assign_folds(comp)
+    assert folds.iloc[-2:].nunique() == 2
+    value, verdict = kk.fold_report(comp, folds).set_index("check").loc["classes that a fold lacks"]
+    lacking = sorted(set(range(5)) - set(folds.iloc[-2:]))
+    named = ", ".join(f"'d in fold {fold}'" for fold in lacking)
+    assert (value, verdict) == ("3", f"unavoidable, too rare: {named}")
+    # The same class in one fold alone could have been avoided
+    together = folds.copy()
+    together.iloc[-2:] = 0
+    assert (
+        kk.fold_report(comp, together).set_index("check").loc["classes that a fold lacks", "verdict"].startswith("'d")
+    )
+
+
+def test_a_class_in_fewer_groups_than_folds_is_named():
+    groups = [*GROUPS, "h", "h", "i", "i", "j"]
+    with pytest.warns(UserWarning, match=r"fewer groups of a class than 5 folds \('d: 3'"):
+        folds = kk.assign_folds(make_rows(SKEWED + ["d"] * 5), groups=groups)
+    assert folds.iloc[-5:].nunique() == 3
+
+
+def test_images_of_one_submission_row_stay_together():
+    ids = [f"product{number // 3}" for number in range(92)]
+    for task, labels in LABELS.items():
+        comp = make_rows(labels, task=task, ids=ids)
+        assert kk.assign_folds(comp, 3).groupby(ids).nunique().eq(1).all()
+        assert (
+            kk.fold_report(comp, np.arange(92) % 3).set_index("check").loc["groups in several folds", "value"] == "31"
+        )
+
+
+def test_unknown_groups_are_groups_of_their_own():
+    known = [group if number % 2 else "" for number, group in enumerate(GROUPS)]
+    comp = make_rows(SKEWED, known)
+    folds = kk.assign_folds(comp)
+    assert folds[np.array(known) == ""].nunique() == 5
+    assert folds.groupby([group or f"alone{number}" for number, group in enumerate(known)]).nunique().eq(1).all()
+    whole = kk.fold_report(comp, folds).set_index("check").loc["groups"]
+    assert whole["value"].startswith(f"{46 + len(set(known) - {''})} (")
+
+
+@pytest.mark.parametrize("task", LABELS)
+@pytest.mark.parametrize("groups", [None, GROUPS], ids=["alone", "grouped"])
+@pytest.mark.parametrize("share", [0.2, 0.5])
+def test_holdout_has_its_share_of_everything(task, groups, share):
+    comp = make_rows(LABELS[task], task=task)
+    folds = kk.assign_holdout(comp, share, groups=groups, seed=3)
+    assert set(folds) == {0, 1}
+    assert abs((folds == 0).sum() - share * 92) <= (1 if groups is None else 3)
+    report = kk.fold_report(comp, folds, groups)
+    assert report.loc[report["verdict"] != "good", "check"].tolist() == [LOOKED_FOR]
+    if groups:
+        assert folds.groupby(groups).nunique().eq(1).all()
+    if task == "single_label":
+        held = pd.Series(SKEWED)[folds.to_numpy() == 0].value_counts()
+        assert (held - share * pd.Series(SKEWED).value_counts()).abs().max() <= (1 if groups is None else 3)
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.2, 20])
+def test_impossible_holdout_is_refused(share):
+    with pytest.raises(ValueError, match="share above 0 and below 1"):
+        kk.assign_holdout(make_rows(SKEWED), share)
+
+
+def test_a_holdout_of_no_image_is_refused():
+    with pytest.raises(ValueError, match=r"3 rows are too few for shares of \[0.01, 0.99\]"):
+        kk.assign_holdout(make_rows(["a", "a", "b"]), 0.01)
+
+
+def test_fifteen_folds_merge_to_five_and_three():
+    comp = make_rows(SKEWED * 3)
+    with pytest.warns(UserWarning, match="'c: 5'"):
+        folds = kk.assign_folds(comp, 15, groups=GROUPS * 3)
+    fine = kk.assign_folds(comp, 15)
+    for n_splits in (3, 5):
+        merged = kk.merge_folds(folds, n_splits)
+        assert set(merged) == set(range(n_splits))
+        assert merged.groupby(GROUPS * 3).nunique().eq(1).all()
+        assert merged.groupby(folds).nunique().eq(1).all()
+        # Each of the joined folds is within one row of the others
+        counts = pd.crosstab(np.array(SKEWED * 3), kk.merge_folds(fine, n_splits).to_numpy())
+        assert (counts.max(axis=1) - counts.min(axis=1) <= 15 // n_splits).all()
+    assert kk.merge_folds(folds, 15).equals(folds)
+
+
+@pytest.mark.parametrize(
+    ("folds", "n_splits", "message"),
+    [
+        (np.arange(15), 4, r"15 folds cannot be joined to 4 .*choose one of \[3, 5, 15\]"),
+        (np.arange(15), 1, "cannot be joined to 1"),
+        ([0, 2, 3], 3, r"numbered 0, 1, 2 and on, got \[0, 2, 3\]"),
+    ],
+)
+def test_folds_that_do_not_merge_are_refused(folds, n_splits, message):
+    with pytest.raises(ValueError, match=message):
+        kk.merge_folds(pd.Series(folds), n_splits)
+
+
+def test_report_looks_for_near_duplicates_in_what_it_is_given():
+    comp, folds = make_rows(["a", "b"] * 10), [0, 1] * 10
+    line = kk.fold_report(comp, folds).set_index("check").loc[LOOKED_FOR].tolist()
+    assert line == ["not looked for", "unknown; pass duplicates=kk.duplicate_groups(comp)"]
+    twins = [["00000", "00002"], ["00003", "00004", "test1"]]
+    named = pd.Series([f"g{number}" for number in range(20)], index=comp.train["image_id"].tolist())
+    named.attrs["duplicates"] = twins
+    for given in ({"duplicates": twins}, {"groups": named}, {"duplicates": named}):
+        value, verdict = kk.fold_report(comp, folds, **given).set_index("check").loc[LOOKED_FOR]
+        assert value == "1 of 2"
+        assert verdict.startswith("leak: '00003, 00004'; pass groups=")
+
+
+def test_report_sees_small_and_large_groups_apart():
+    # 40 groups of 1 and 8 groups of 5 of one class each: fold 0 gets all the large ones.
+    labels = ["a", "b"] * 20 + ["a"] * 20 + ["b"] * 20
+    groups = [f"s{number}" for number in range(40)] + [f"l{number // 5}" for number in range(40)]
+    report = kk.fold_report(make_rows(labels), [1] * 40 + [0] * 40, groups).set_index("check")
+    value, verdict = report.loc["images per group"]
+    assert value == "mean 1.0 to 5.0"
+    assert verdict == "fold 0 has 8 groups of 5 to 5 images where 1.3 were fair; use balance_group_sizes=True"
+
+
+def test_triple_stratification_balances_group_sizes_as_well():
+    # 30 patients each of 1, 2, 4 and 8 images and of one favourite class each: 5 folds can have 6 of every size.
+    rng = np.random.default_rng(0)
+    sizes = np.repeat([1, 2, 4, 8], 30)
+    groups, favourite = np.repeat(np.arange(120), sizes), rng.integers(0, 8, 120)
+    labels = np.where(rng.random(450) < 0.8, favourite[groups], rng.integers(0, 8, 450)).astype(str)
+    comp, farthest = make_rows(labels), {False: [], True: []}
+    for triple, found in farthest.items():
+        for seed in range(3):
+            folds = kk.assign_folds(comp, groups=groups, balance_group_sizes=triple, seed=seed)
+            of_size = pd.crosstab(sizes, folds.groupby(groups).first().to_numpy())
+            found.append((of_size - 6).abs().to_numpy().max())
+            counts = pd.crosstab(labels, folds.to_numpy())
+            assert (counts.max(axis=1) - counts.min(axis=1)).max() <= 1
+    assert farthest[True] == [0, 0, 0]
+    assert min(farthest[False]) > 0
+
+
+@pytest.mark.parametrize("task", LABELS)
+def test_report_sees_sorted_rows_in_every_task(task):
+    labels = sorted(LABELS[task], key=lambda label: label if task != "distribution" else np.dot(label, range(4)))
+    comp = make_rows(labels, task=task)
+    report = kk.fold_report(comp, np.arange(92) // 31).set_index("check")
+    distance = [name for name in report.index if name.startswith("largest distance")]
+    assert report.loc[distance, "verdict"].tolist() == ["not stratified"]
 
 
 @pytest.mark.parametrize(
