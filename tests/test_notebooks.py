@@ -67,11 +67,11 @@ def test_an_unknown_competition_ends_with_a_clear_error_and_no_trace(own_environ
 
 def test_a_failing_cell_is_named_and_the_notebook_kept(own_environment, workspace, make_competition):
     folder = make_competition()
-    (folder / "train" / "00003.jpg").write_bytes(b"no image")
+    (folder / "test" / "y.jpg").write_bytes(b"no image")
     done = run_command("run", "--competition", str(folder), "--only", "1", environment=own_environment)
     assert done.returncode == 1
     assert "01_eda.ipynb, cell" in done.stderr
-    assert "00003.jpg cannot be read" in done.stderr
+    assert "y.jpg cannot be read" in done.stderr
     assert (workspace / "competition" / "notebooks" / "01_eda.ipynb").is_file()
 
 
@@ -86,6 +86,7 @@ def test_a_small_competition_goes_from_raw_files_to_a_checked_submission(own_env
     """Tiny grey pictures whose ids are like `00012`, whose classes are `NA`, `01` and `2`."""
     labels = [("NA", "01", "2")[number % 3] for number in range(30)]
     folder = make_competition(ids=[f"{n:05d}" for n in range(30)], labels=labels, test_ids=("NA", "007"), size=(12, 12))
+    (folder / "train" / "00003.jpg").write_bytes(b"no image")  # taken out, by name
     done = run_command("run", "--competition", str(folder), "--effort", "fast", environment=own_environment)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.strip().splitlines()[-4:]
@@ -94,6 +95,7 @@ def test_a_small_competition_goes_from_raw_files_to_a_checked_submission(own_env
     written = pd.read_csv(path, dtype=str, keep_default_na=False)
     assert written["image_id"].tolist() == ["NA", "007"]
     assert set(written["label"]) <= {"NA", "01", "2"}
+    assert pd.read_csv(workspace / "competition" / "quarantine.csv", dtype=str)["image_id"].tolist() == ["00003"]
     assert json.loads(path.with_suffix(".json").read_text())["rows"] == 2
     executed = sorted((workspace / "competition" / "notebooks").glob("*.ipynb"))
     assert [notebook.name for notebook in executed] == [notebook.name for notebook in NOTEBOOKS]
