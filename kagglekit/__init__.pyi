@@ -4,8 +4,8 @@ from kagglekit.competition.folds import fold_report as fold_report
 from kagglekit.competition.folds import load_folds as load_folds
 from kagglekit.competition.folds import save_folds as save_folds
 from kagglekit.competition.layouts import load_competition as load_competition
-from kagglekit.competition.quality import check_images as check_images
-from kagglekit.competition.quality import duplicate_groups as duplicate_groups
+from kagglekit.competition.quality.duplicates import duplicate_groups as duplicate_groups
+from kagglekit.competition.quality.images import check_images as check_images
 from kagglekit.competition.tables import Competition as Competition
 from kagglekit.deploy.export import check_export as check_export
 from kagglekit.deploy.export import export as export
