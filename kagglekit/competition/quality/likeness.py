@@ -20,6 +20,7 @@ LEVELS = 24  # difference of brightness at any place, of 255
 DETAIL = 2.0  # a thumbnail whose detail deviates by less shows nothing to compare
 HASH_LIKENESS = 0.65  # correlation of two hashes that makes a pair worth a look
 _NOISE = 4.0  # grey levels of detail that count as noise: compression leaves 1 to 2 on a thumbnail
+_FEW = 30  # of so few pictures, half of their mean is taken for shared
 _BLOCK = 512  # rows of hashes compared at a time: 120 MB for 60,000 images
 
 
@@ -50,10 +51,10 @@ def near_pairs(pictures):
         int64 array `(pairs, 2)` of positions, the first one smaller, sorted; and float64 array `(pairs,)`, the
         correlation of each pair.
     """
-    whole, cropped = _hashes(pictures)
+    hashes = _hashes(pictures)
     found = {}
     for start in tqdm(range(0, len(pictures), _BLOCK), desc="comparing images", leave=False):
-        pairs = _candidates(whole, cropped, start)
+        pairs = _candidates(hashes, start)
         for part in range(0, len(pairs), 4 * _BLOCK):
             some = pairs[part : part + 4 * _BLOCK]
             likeness = _confirm(pictures, some)
@@ -111,32 +112,47 @@ def _unit(rows):
 
 
 def _hashes(pictures):
-    """Return the hashes of whole and of most cropped pictures: 256 signs, as rows of length 1.
+    """Return three hashes of each picture, float32 `(3, pictures, 256)`: 256 signs, as rows of length 1.
 
-    A frequency that a picture hardly has gets no sign, 0, since noise would decide it; and a picture without detail has
-    none at all, so that it is like no other.
+    What all pictures share is taken away first: from whole pictures, from cropped ones, and, to find the whole picture
+    that is itself a cropped copy, what the cropped share from whole ones. A frequency that a picture hardly has gets no
+    sign, 0, since noise would decide it; and a picture without detail has none at all, so that it is like no other.
     """
-    hashes = np.zeros((2, len(pictures), len(_LOWEST)), np.float32)
-    for number, crop in enumerate((0, -1)):
-        for start in range(0, len(pictures), _BLOCK):
-            some = pictures[start : start + _BLOCK, crop]
-            waves = _spread(_COSINES, _local_contrast(some)).reshape(len(some), -1)[:, _LOWEST]
-            strength = np.sqrt((waves**2).mean(1, keepdims=True))
-            signs = np.where(np.abs(waves) < strength / 2, 0, np.sign(waves))
-            signs[_detail(some).std((1, 2)) < DETAIL] = 0
-            hashes[number, start : start + _BLOCK] = _unit(signs)
+    whole, cropped = (_waves(pictures, crop) for crop in (0, -1))
+    shared, shared_cropped = (waves.sum(0) / (len(waves) + _FEW) for waves in (whole, cropped))
+    return _signs(whole, shared), _signs(cropped, shared_cropped), _signs(whole, shared_cropped)
+
+
+def _waves(pictures, crop):
+    """Return how strong the 256 lowest frequencies are in each picture's local contrast."""
+    waves = np.empty((len(pictures), len(_LOWEST)), np.float32)
+    for start in range(0, len(pictures), _BLOCK):
+        some = pictures[start : start + _BLOCK, crop]
+        contrast = _local_contrast(some) * (_detail(some).std((1, 2)) >= DETAIL)[:, None, None]
+        waves[start : start + _BLOCK] = _unit(_spread(_COSINES, contrast))[:, _LOWEST]
+    return waves
+
+
+def _signs(waves, shared):
+    hashes = np.empty_like(waves)
+    for start in range(0, len(waves), _BLOCK):
+        some = waves[start : start + _BLOCK]
+        own = np.where(some.any(1, keepdims=True), some - shared, 0)
+        strength = np.sqrt((own**2).mean(1, keepdims=True))
+        hashes[start : start + _BLOCK] = _unit(np.where(np.abs(own) < strength / 2, 0, np.sign(own)))
     return hashes
 
 
-def _candidates(whole, cropped, start):
-    """Return the pairs, `(pairs, 2)`, of a block of hashes with all: whole with whole and whole with cropped."""
-    block = whole[start : start + _BLOCK]
+def _candidates(hashes, start):
+    """Return the pairs, `(pairs, 2)`, of a block of pictures with all: whole with whole and whole with cropped."""
+    whole, cropped, perhaps_cropped = hashes
+    rows = slice(start, start + _BLOCK)
     pairs = []
-    for others, offset in ((whole[start:], start), (cropped, 0)):
+    for block, others, offset in ((whole[rows], whole[start:], start), (perhaps_cropped[rows], cropped, 0)):
         hits = np.flatnonzero(block @ others.T > HASH_LIKENESS)
-        pairs.append(np.stack([hits // len(others) + start, hits % len(others) + offset], axis=1))
-    pairs = np.sort(np.concatenate(pairs), axis=1)
-    return np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)
+        pairs.append(np.stack([hits % len(others) + offset, hits // len(others) + start], axis=1))
+    pairs = np.unique(np.concatenate(pairs), axis=0)  # in the order of the others: few of them at a time to confirm
+    return np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1)
 
 
 def _confirm(pictures, pairs):
