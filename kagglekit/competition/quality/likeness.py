@@ -15,8 +15,9 @@ CROPS = (0.0, 0.015, 0.03)  # taken off each side, as a share of that side
 # Chosen on flowers12 and on drawn pictures, see tests/competition/test_duplicates.py: copies that were resized to 60%,
 # saved at JPEG quality 60 and cropped by 3% have at least these values, different pictures of one kind do not.
 LIKENESS = 0.95  # correlation of the local contrasts
-LOCAL_LIKENESS = 0.7  # the same within the worst place of some 8x8 thumbnail pixels: a lesion, another caption
-LEVELS = 24  # difference of brightness at any place, of 255
+LOCAL_LIKENESS = 0.75  # the same in the least alike place of some 8x8 thumbnail pixels: a lesion, another caption
+RESIDUAL = 0.45  # most difference of brightness at any place, as a share of the strength of detail around it
+CONTRAST = 1.12  # one picture's detail may be that many times as strong as the other's
 DETAIL = 2.0  # a thumbnail whose detail deviates by less shows nothing to compare
 HASH_LIKENESS = 0.65  # correlation of two hashes that makes a pair worth a look
 _NOISE = 4.0  # grey levels of detail that count as noise: compression leaves 1 to 2 on a thumbnail
@@ -85,8 +86,10 @@ def _cosines():
     return matrix, np.argsort(np.add.outer(place, place).ravel(), kind="stable")[1:257]
 
 
-_SURROUNDINGS, _PLACE, _SOFT = _blur(3), _blur(2), _blur(1.5)
+_SURROUNDINGS, _PLACE, _SOFT = _blur(3), _blur(2), _blur(1)
 _SLOPES = _plane()
+# Either picture may be the cropped one.
+_CROPPED = [(0, 0), *((0, crop) for crop in range(1, len(CROPS))), *((crop, 0) for crop in range(1, len(CROPS)))]
 _COSINES, _LOWEST = _cosines()
 
 
@@ -96,7 +99,7 @@ def _spread(matrix, pictures):
 
 def _detail(pictures):
     """Return what pictures `(n, 32, 32)` have beyond an even slope and their surroundings' brightness."""
-    flat = pictures.reshape(len(pictures), -1).astype(np.float32)
+    flat = pictures.reshape(-1, SIDE * SIDE).astype(np.float32)
     level = (flat - (flat @ _SLOPES) @ _SLOPES.T).reshape(-1, SIDE, SIDE)
     return level - _spread(_SURROUNDINGS, level)
 
@@ -161,15 +164,33 @@ def _confirm(pictures, pairs):
         return np.empty(0)
     members, place = np.unique(pairs, return_inverse=True)
     first, second = place.reshape(pairs.shape).T
-    contrast = [_local_contrast(pictures[members, crop]) for crop in range(len(CROPS))]
+    shown = pictures[members].swapaxes(0, 1)
+    contrast = [_local_contrast(crop) for crop in shown]
     unit = [_unit(maps) for maps in contrast]
     likeness = np.zeros(len(pairs))
-    for one, other in [(0, 0), *((0, crop) for crop in range(1, len(CROPS))), *((crop, 0) for crop in (1, 2))]:
+    for one, other in _CROPPED:
         value = np.einsum("ij,ij->i", unit[one][first], unit[other][second])
         rows = np.flatnonzero((value > LIKENESS) & (value > likeness))
-        a, b = contrast[one][first[rows]], contrast[other][second[rows]]
-        local = (2 * _spread(_PLACE, a * b) + 0.15) / (_spread(_PLACE, a * a) + _spread(_PLACE, b * b) + 0.15)
-        levels = pictures[members[first[rows]], one].astype(np.float32) - pictures[members[second[rows]], other]
-        same = (local.min((1, 2)) > LOCAL_LIKENESS) & (np.abs(_spread(_SOFT, levels)).max((1, 2)) < LEVELS)
+        a, b = first[rows], second[rows]
+        same = _same_shapes(contrast[one][a], contrast[other][b]) & _same_light(shown[one][a], shown[other][b])
         likeness[rows[same]] = value[rows[same]]
     return likeness
+
+
+def _same_shapes(a, b):
+    """Tell which pairs of local contrasts are alike in every place, by the structure term of SSIM.
+
+    Reference: Z. Wang et al., "Image Quality Assessment: From Error Visibility to Structural Similarity", 2004.
+    """
+    floor = 0.15  # where neither picture shows anything, they are alike
+    local = (2 * _spread(_PLACE, a * b) + floor) / (_spread(_PLACE, a * a) + _spread(_PLACE, b * b) + floor)
+    return local.min((1, 2)) > LOCAL_LIKENESS
+
+
+def _same_light(a, b):
+    """Tell which pairs of thumbnails have the same brightness everywhere, and details of the same strength."""
+    detail_a, detail_b = _detail(a), _detail(b)
+    difference = np.abs(_spread(_SOFT, a.astype(np.float32) - b))
+    strength = np.sqrt(_spread(_SURROUNDINGS, np.maximum(detail_a * detail_a, detail_b * detail_b)))
+    contrast = np.log(detail_a.std((1, 2)) / detail_b.std((1, 2)))  # neither is 0: LIKENESS asks for detail
+    return ((difference / (2 * _NOISE + strength)).max((1, 2)) < RESIDUAL) & (np.abs(contrast) < np.log(CONTRAST))
