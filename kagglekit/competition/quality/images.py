@@ -127,9 +127,15 @@ def _look_at_part(root, part, single):
         with sources.open_image(root, part) as image:
             image.verify()
     pixels = np.asarray(upright, np.float32).reshape(upright.width * upright.height, -1)
-    means = pixels.mean(0)
+    weights = np.outer(*(_covered(side, factor) for side in size[::-1])).ravel()
+    means = weights @ pixels
     pixels = pixels - means
-    return size, mode, oddities, np.stack([means, np.sqrt((pixels * pixels).mean(0))]) / scale
+    return size, mode, oddities, np.stack([means, np.sqrt(weights @ (pixels * pixels))]) / scale
+
+
+def _covered(side, factor):
+    """Return the share of a side that each square covers: the last one may hang over the edge."""
+    return np.minimum(side - np.arange(0, side, factor), factor).astype(np.float32) / side
 
 
 def _oddities(part, image):
