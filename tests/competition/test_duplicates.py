@@ -214,7 +214,7 @@ def test_at_least_97_of_100_copies_of_photographs_are_found(flowers, copy):
 
 
 def test_the_twins_of_flowers12_are_found(flowers):
-    # 62 pairs, every one of which was looked at: one byte for byte, the others mirrored sizes, crops and recompressions
+    # 62 pairs, every one of which was looked at: one byte for byte, the others saved anew or cropped
     attrs = kk.duplicate_groups(flowers).attrs
     kinds = [pair[2] for pair in attrs["pairs"]]
     assert kinds == ["exact"] + ["near"] * 61
