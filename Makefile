@@ -1,10 +1,11 @@
 # make run    execute the notebooks on the built-in competition; COMPETITION=<name or folder> for another
 # make test   ruff, import contract, the everyday suite
+# make bench  every benchmark; writes benchmarks/RESULTS.md
 PYTHON ?= python3
 COMPETITION ?= digits
 BIN := .venv/bin
 
-.PHONY: run test test-slow clean
+.PHONY: run test test-slow bench clean
 
 run:
 	@start=$$(date +%s); $(MAKE) --no-print-directory .venv/stamp && \
@@ -20,6 +21,9 @@ test: .venv/stamp
 test-slow: .venv/stamp .venv-kaggle/stamp
 	$(BIN)/python -m pytest -m slow
 	.venv-kaggle/bin/python -m pytest
+
+bench: .venv/stamp
+	$(BIN)/python -m benchmarks
 
 # Built when missing or older than what it is made of.
 .venv/stamp: pyproject.toml

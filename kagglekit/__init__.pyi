@@ -9,8 +9,8 @@ from kagglekit.competition.layouts import load_competition as load_competition
 from kagglekit.competition.layouts.arrays import from_arrays as from_arrays
 from kagglekit.competition.presets import PRESETS as PRESETS
 from kagglekit.competition.presets import Preset as Preset
-from kagglekit.competition.quality import check_images as check_images
-from kagglekit.competition.quality import duplicate_groups as duplicate_groups
+from kagglekit.competition.quality.duplicates import duplicate_groups as duplicate_groups
+from kagglekit.competition.quality.images import check_images as check_images
 from kagglekit.competition.repair import fill_missing as fill_missing
 from kagglekit.competition.repair import quarantine as quarantine
 from kagglekit.competition.shift import adversarial_validation as adversarial_validation

@@ -87,7 +87,7 @@ def plot_duplicates(comp, groups, *, most=6):
     Returns:
         Array of Axes `(pairs, 2)`; a single Axes with a sentence where there are no duplicates.
     """
-    pairs = _pairs(groups)
+    pairs = groups.attrs["pairs"]
     if not pairs:
         ax = plt.subplots(figsize=(6, 1))[1]
         return np.array([[say(ax, "no duplicates: no two images are the same")]])
@@ -128,16 +128,6 @@ def _shown_classes(comp, most):
     if len(rows) <= most and comp.task in ("single_label", "multi_label"):
         return {name: rows[name] for name in comp.class_names if name in rows}
     return dict(list(rows.items())[:most])
-
-
-def _pairs(groups):
-    """Pairs as `groups.attrs` lists them; made from its groups and leaks where it has no list of pairs."""
-    if "pairs" in groups.attrs:
-        return groups.attrs["pairs"]
-    within = [
-        (ids[0], other, "same", None, "train", "train") for ids in groups.attrs["duplicates"] for other in ids[1:]
-    ]
-    return within + [(first, second, "same", None, "train", "test") for first, second in groups.attrs["leaks"]]
 
 
 def _mean_of(pictures, number):

@@ -1,0 +1,1 @@
+"""What is wrong with the images, before a run finds out at hour eleven."""
