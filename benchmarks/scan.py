@@ -104,9 +104,7 @@ def main():
     ratio = statistics.median(ceiling / check for check, ceiling in times)
     print(f"ratio: {ratio:.2f} (check_images against the libjpeg-turbo ceiling, images/s; at least 0.6)")
     kilobytes = 1024 * (grown[1] - grown[0]) / (FILES - FEW)
-    print(
-        f"ratio: {kilobytes / (size / 1000):.3f} (memory that each further file adds, its row of the report, against the bytes of the file)"
-    )
+    print(f"ratio: {kilobytes / (size / 1000):.3f} (memory that each further file adds, against its bytes)")
     print(f"ratio: {search / 60:.2f} (search among {HASHES} hashes against a minute; at most 1)")
 
 

@@ -159,9 +159,10 @@ def test_a_wrong_checksum_in_a_png_is_found_though_pil_reads_past_it(make_compet
     assert problems(kk.load_competition(folder))["00001"].startswith("unreadable: broken PNG")
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+# JPEG's colours lie in squares of 16 pixels, which libjpeg does not average as it does after a full decode.
+@pytest.mark.parametrize(("suffix", "tolerance"), [(".jpg", 3), (".png", 1)])
 @pytest.mark.parametrize("size", [(224, 200), (65, 33), (48, 17), (1, 1)])
-def test_statistics_are_those_of_averaged_squares(make_competition, suffix, size):
+def test_statistics_are_those_of_averaged_squares(make_competition, suffix, tolerance, size):
     folder = make_competition(ids=PHOTOS, labels=LABELS, suffix=suffix, size=size)
     report = kk.check_images(kk.load_competition(folder))
     assert report.columns.tolist()[-6:] == ["mean_0", "mean_1", "mean_2", "std_0", "std_1", "std_2"]
@@ -170,11 +171,11 @@ def test_statistics_are_those_of_averaged_squares(make_competition, suffix, size
     for row in report.itertuples():
         pixels = sources.read_pixels(folder, row.source).astype(float)
         assert row.channels == 3
-        np.testing.assert_allclose([row.mean_0, row.mean_1, row.mean_2], pixels.mean((0, 1)), atol=0.6)
+        np.testing.assert_allclose([row.mean_0, row.mean_1, row.mean_2], pixels.mean((0, 1)), atol=tolerance / 3)
         for y, x in itertools.product(*(range(square[-1] + 1) for square in squares)):
             inside = np.ix_(squares[0] == y, squares[1] == x)
             pixels[inside] = pixels[inside].mean((0, 1))
-        np.testing.assert_allclose([row.std_0, row.std_1, row.std_2], pixels.std((0, 1)), atol=1.5)
+        np.testing.assert_allclose([row.std_0, row.std_1, row.std_2], pixels.std((0, 1)), atol=tolerance)
 
 
 def test_columns_reach_the_most_channels_and_are_empty_beyond(folder):
