@@ -6,6 +6,9 @@ from keras import layers
 from kagglekit._checks import check_choice
 from kagglekit.models.backbones import build_backbone, flat_layers
 
+# task -> what makes probabilities, or numbers, of the head's sums
+ACTIVATIONS = {"single_label": "softmax", "multi_label": "sigmoid", "distribution": "softmax", "regression": None}
+
 
 def build_classifier(
     num_classes,
@@ -43,16 +46,49 @@ def build_classifier(
     """
     if num_classes < 2:
         raise ValueError(f"expected num_classes of 2 or more, got {num_classes}")
+    extractor = build_extractor(backbone, weights=weights, image_size=image_size, channels=channels, pooling=pooling)
+    return add_head(extractor, num_classes, dropout=dropout)
+
+
+def build_extractor(backbone="efficientnet_lite0", *, weights="imagenet", image_size=224, channels=3, pooling="avg"):
+    """Build a network from raw pixels to a feature vector; the arguments are those of `build_classifier`.
+
+    Returns:
+        `keras.Model` with the layers `pixels`, `backbone` and `features`, not compiled.
+    """
     check_choice("pooling", pooling, ("avg", "max"))
     extractor = build_backbone(backbone, image_size, channels=channels, weights=weights)
     inputs = keras.Input(extractor.input_shape[1:], name="pixels")
-    x = extractor(inputs)
     pool = layers.GlobalAveragePooling2D if pooling == "avg" else layers.GlobalMaxPooling2D
-    x = pool(name="features")(x)
-    x = layers.Dropout(dropout, name="dropout")(x)
+    return keras.Model(inputs, pool(name="features")(extractor(inputs)), name=backbone)
+
+
+def add_head(extractor, outputs, *, task="single_label", dropout=0.2, offset=0.0, scale=1.0):
+    """Put a head on an extractor.
+
+    Args:
+        extractor: a model of `build_extractor`.
+        outputs: number of classes, labels or values.
+        task: `"single_label"` or `"distribution"` (softmax), `"multi_label"` (sigmoids) or `"regression"` (numbers).
+        dropout: share of the features that is dropped in training, 0 to less than 1.
+        offset, scale: of a regression: the head starts with numbers around `offset` and learns in units of `scale`
+            (the targets' mean and standard deviation), floats or one for each output.
+
+    Returns:
+        `keras.Model`, not compiled: pixels to float32 `(batch, outputs)`.
+
+    Example:
+
+    >>> add_head(build_extractor("small_cnn", weights=None, image_size=16), 3, task="multi_label").output_shape
+    (None, 3)
+    """
+    check_choice("task", task, ACTIVATIONS)
+    x = layers.Dropout(dropout, name="dropout")(extractor.output)
     # float32 whatever the policy: under mixed precision the softmax would be half precision
-    outputs = layers.Dense(num_classes, activation="softmax", dtype="float32", name="probabilities")(x)
-    return keras.Model(inputs, outputs, name=f"{backbone}_classifier")
+    x = layers.Dense(outputs, activation=ACTIVATIONS[task], dtype="float32", name="probabilities")(x)
+    if task == "regression":
+        x = layers.Rescaling(scale, offset, dtype="float32", name="values")(x)
+    return keras.Model(extractor.input, x, name=f"{extractor.name}_classifier")
 
 
 def freeze_backbone(model):

@@ -137,6 +137,11 @@ def score(metric, labels, probabilities, task="single_label"):
     return METRICS[metric][0](labels, probabilities)
 
 
+def loss_of(task):
+    """Return the name of the metric that says how far predictions are from the truth: smaller is better."""
+    return {_NUMBERS: "rmse", _SHARES: "emd"}.get(task, "log_loss")
+
+
 def check_metric(metric, task):
     """Raise `ValueError` for an unknown metric, or one that is not for the task."""
     check_choice("metric", metric, METRICS)

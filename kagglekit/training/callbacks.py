@@ -41,6 +41,7 @@ class HeldOut(keras.callbacks.Callback):
     Args:
         predict: function without arguments that returns `(probabilities, labels, image_ids)` of the held-out fold.
         metric: name of the metric.
+        task: as in `Competition`.
         stage: name of the stage, for the history.
 
     Attributes:
@@ -48,9 +49,9 @@ class HeldOut(keras.callbacks.Callback):
         last: what `predict` returned after the last epoch.
     """
 
-    def __init__(self, predict, metric, stage):
+    def __init__(self, predict, metric, task, stage):
         super().__init__()
-        self.predict, self.metric, self.stage = predict, metric, stage
+        self.predict, self.metric, self.task, self.stage = predict, metric, task, stage
         self.rows, self.last = [], None
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -60,8 +61,8 @@ class HeldOut(keras.callbacks.Callback):
         self.last = probabilities, labels, _ = self.predict()
         row = {"stage": self.stage, "epoch": epoch + 1}
         row |= {name: float(value) for name, value in (logs or {}).items()}
-        row["held_out_loss"] = metrics.score("log_loss", labels, probabilities)
-        row[f"held_out_{self.metric}"] = metrics.score(self.metric, labels, probabilities)
+        row["held_out_loss"] = metrics.score(metrics.loss_of(self.task), labels, probabilities, self.task)
+        row[f"held_out_{self.metric}"] = metrics.score(self.metric, labels, probabilities, self.task)
         row["learning_rate"] = float(self.model.optimizer.learning_rate)
         row["seconds"] = round(time.monotonic() - self.started, 2)
         self.rows.append(row)

@@ -8,6 +8,7 @@ from tqdm.auto import tqdm
 
 from kagglekit._files import content_hash, written_whole
 from kagglekit.inputs.pipeline import eval_dataset
+from kagglekit.inputs.sampling import class_factors, class_weights, epoch_counts, expected_counts
 from kagglekit.training.prediction import inference, predict_rows
 
 
@@ -43,18 +44,31 @@ def frozen_features(extractor, records, recipe, store):
         }
 
 
-def feature_batches(features, folds, num_classes, recipe):
-    """Make endless shuffled batches of `(features, one-hot labels)` of some folds, epoch after epoch."""
+def feature_batches(features, folds, records, recipe):
+    """Make endless shuffled batches of `(features, targets[, weights])` of some folds, epoch after epoch.
+
+    Sampling, class weights and targets are those of `train_dataset`.
+    """
     vectors, labels, _ = (np.concatenate(part) for part in zip(*(features[fold] for fold in folds), strict=True))
-    one_hot = np.eye(num_classes, dtype=np.float32)[labels]
+    classes = len(records.class_names)
+    targets = np.eye(classes, dtype=np.float32)[labels] if records.task == "single_label" else labels
+    expected = expected_counts(labels, classes, class_factors(recipe.sampling, records.class_names), recipe.subset)
+    columns = [vectors, targets]
+    if recipe.class_weights != "none":
+        columns.append(class_weights(labels, classes, recipe.class_weights)[labels])
+
+    @tf.autograph.experimental.do_not_convert
+    def rows_of(epoch):
+        return np.repeat(np.arange(len(vectors)), epoch_counts(expected, labels, recipe.seed, int(epoch)))
 
     def one_epoch(epoch):
         seed = tf.random.experimental.stateless_fold_in(tf.constant([recipe.seed, 1], tf.int64), epoch)
-        order = tf.random.experimental.stateless_shuffle(tf.range(len(vectors)), seed)
+        rows = tf.ensure_shape(tf.numpy_function(rows_of, [epoch], tf.int64), [None])
+        order = tf.random.experimental.stateless_shuffle(rows, seed)
         return tf.data.Dataset.from_tensor_slices(order).batch(recipe.batch_size)
 
     batches = tf.data.Dataset.range(tf.int64.max).flat_map(one_epoch)
-    return batches.map(lambda rows: (tf.gather(vectors, rows), tf.gather(one_hot, rows))).prefetch(2)
+    return batches.map(lambda rows: tuple(tf.gather(column, rows) for column in columns)).prefetch(2)
 
 
 def predict_features(head, features):

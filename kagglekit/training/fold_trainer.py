@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from kagglekit.inputs.pipeline import eval_dataset, steps_per_epoch, train_dataset
-from kagglekit.models.heads import build_classifier, freeze_backbone, split_at_features, unfreeze_backbone
+from kagglekit.models.heads import add_head, build_extractor, freeze_backbone, split_at_features, unfreeze_backbone
 from kagglekit.models.optimizers import adamw_with_warmup
 from kagglekit.training.callbacks import HeldOut, Progress
 from kagglekit.training.features import feature_batches, frozen_features, predict_features
@@ -33,7 +33,13 @@ class FoldTrainer:
         self.records, self.recipe, self.metric, self.store = records, recipe, metric, store
         keras.utils.clear_session()
         keras.utils.set_random_seed(recipe.seed)
-        self.model = (build_model or model_from_recipe)(len(records.class_names), recipe)
+        classes = len(records.class_names)
+        offset, scale = _units(records)
+        self.model = (
+            build_model(classes, recipe)
+            if build_model
+            else model_from_recipe(classes, recipe, task=records.task, offset=offset, scale=scale)
+        )
         self.infer = inference(self.model)  # traced once for all epochs and stages
         self._steps = {fold: steps_per_epoch(records, recipe, self._others(fold)) for fold in records.folds}
         self._stages = {stage: None for stage, _, _ in stages(recipe, self.model)}
@@ -59,12 +65,12 @@ class FoldTrainer:
             network = self._network(stage, epochs, learning_rate)
             if network.name == "head":
                 features = self._features()
-                batches = feature_batches(features, self._others(fold), len(self.records.class_names), self.recipe)
+                batches = feature_batches(features, self._others(fold), self.records, self.recipe)
                 predict = partial(predict_features, network, features[fold])
             else:
                 batches = train_dataset(self.records, self.recipe, self._others(fold))
                 predict = partial(predict_rows, self.infer, held_out)
-            watcher = HeldOut(predict, self.metric, stage)
+            watcher = HeldOut(predict, self.metric, self.records.task, stage)
             network.fit(
                 batches,
                 steps_per_epoch=self._steps[fold],
@@ -95,6 +101,7 @@ class FoldTrainer:
                 network = split_at_features(self.model)[1]
             else:
                 network = _same_layers(self.model)
+            single = self.records.task == "single_label"
             optimizer = adamw_with_warmup(
                 learning_rate,
                 max(self._steps.values()) * epochs,
@@ -103,8 +110,8 @@ class FoldTrainer:
             )
             network.compile(
                 optimizer=optimizer,
-                loss=keras.losses.CategoricalCrossentropy(label_smoothing=self.recipe.label_smoothing),
-                metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+                loss=loss_of(self.records.task, self.recipe),
+                metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")] if single else [],
                 jit_compile=False,  # XLA is twenty times slower on a CPU
             )
             optimizer.build(network.trainable_variables)
@@ -119,7 +126,7 @@ class FoldTrainer:
         loaded = keras.saving.load_model(folder / "model.keras", compile=False, safe_mode=True)
         probabilities, labels, image_ids = predict_rows(inference(loaded), held_out)
         difference = float(np.abs(probabilities - last[0]).max())
-        if difference > 1e-4:
+        if difference > 1e-4 * max(1, float(np.abs(last[0]).max())):  # a regression may predict thousands
             raise RuntimeError(
                 f"the saved network predicts up to {difference:.2g} away from the trained one; a layer does not save "
                 "all its state (see keras#20147). Finished folds are kept; change the network and start again"
@@ -127,17 +134,36 @@ class FoldTrainer:
         np.savez(folder / "oof.npz", probabilities=probabilities, labels=labels, image_ids=image_ids)
 
 
-def model_from_recipe(num_classes, recipe):
-    """Build the network that a recipe names."""
-    return build_classifier(
-        num_classes,
-        backbone=recipe.backbone,
+def model_from_recipe(outputs, recipe, *, task="single_label", offset=0.0, scale=1.0):
+    """Build the network that a recipe names; `task`, `offset` and `scale` as in `add_head`."""
+    extractor = build_extractor(
+        recipe.backbone,
         weights=recipe.weights,
         image_size=recipe.image_size,
         channels=recipe.channels,
         pooling=recipe.pooling,
-        dropout=recipe.dropout,
     )
+    return add_head(extractor, outputs, task=task, dropout=recipe.dropout, offset=offset, scale=scale)
+
+
+def loss_of(task, recipe):
+    """Return the Keras loss of a task; label smoothing where targets are certain."""
+    if task == "regression":
+        return keras.losses.MeanSquaredError()
+    if task == "multi_label":
+        return keras.losses.BinaryCrossentropy(label_smoothing=recipe.label_smoothing)
+    return keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing * (task == "single_label"))
+
+
+def _units(records):
+    """Mean and standard deviation of a regression's targets: numbers that a head can start from, the same in all folds.
+
+    Two numbers of all rows are no leak that a network could use.
+    """
+    if records.task != "regression":
+        return 0.0, 1.0
+    targets = np.array(records.table(records.folds)["label"].tolist())
+    return targets.mean(axis=0).tolist(), np.maximum(targets.std(axis=0), 1e-6).tolist()
 
 
 def stages(recipe, model):

@@ -21,7 +21,7 @@ def predict(run, *, tta="auto"):
         run: a complete `Run`.
         tta: test-time views. `"auto"` tries, beside the picture itself, the flips that the run's policy trains with
             and a slight zoom, and keeps a view only if adding it makes the out-of-fold metric better, or leaves it
-            as it is and lowers the log loss. A list of names from `kagglekit.inputs.views.VIEWS` is used as it is.
+            as it is and lowers the loss. A list of names from `kagglekit.inputs.views.VIEWS` is used as it is.
 
     Returns:
         `Predictions`; `info["views"]` names the views and `info["tried"]` what each would have scored. The result is
@@ -40,20 +40,22 @@ def predict(run, *, tta="auto"):
     if stored.is_file():
         return Predictions.load(stored)
     records = open_records(info["records"])
+    if records.identity != info["pixels"]:
+        raise ValueError(f"the images of {run.name} have changed since it was trained; train it again")
     networks = {fold: inference(run.model(fold)) for fold in info["folds"]}
-    order = run.oof  # the rows in their order, and the first view
-    labels = order["label"].map({name: number for number, name in enumerate(info["class_names"])}).to_numpy()
+    known = run.oof_arrays()  # the rows in their order, and the first view
+    labels = known["labels"]
 
     def out_of_fold(view):
         if view == "identity":
-            return order[info["class_names"]].to_numpy(np.float64)
+            return known["probabilities"].astype(np.float64)
         parts = [
             predict_rows(network, eval_dataset(records, recipe, fold, view=view)) for fold, network in networks.items()
         ]
-        _require_same(order["image_id"].tolist(), np.concatenate([ids for _, _, ids in parts]).tolist())
+        _require_same(known["image_ids"].tolist(), np.concatenate([ids for _, _, ids in parts]).tolist())
         return np.concatenate([probabilities for probabilities, _, _ in parts]).astype(np.float64)
 
-    views, oof, tried = _choose(tta, _candidates(recipe), out_of_fold, labels, info["metric"])
+    views, oof, tried = _choose(tta, _candidates(recipe), out_of_fold, labels, info["metric"], run.task)
     test_ids, test = np.array([], dtype=str), np.zeros((0, len(info["class_names"])))
     if "test" in records.manifest["parts"]:
         rounds = [(network, view) for network in networks.values() for view in views]
@@ -66,13 +68,14 @@ def predict(run, *, tta="auto"):
     predictions = Predictions(
         name=run.name,
         class_names=info["class_names"],
-        oof_ids=order["image_id"].to_numpy(dtype=str),
+        oof_ids=known["image_ids"],
         oof=oof,
         oof_labels=labels,
-        oof_folds=order["fold"].to_numpy(),
+        oof_folds=known["folds"],
         test_ids=test_ids,
         test=test,
         metric=info["metric"],
+        task=run.task,
         info={"views": views, "tried": tried, "size": size, "run": run.name},
     )
     predictions.save(stored)
@@ -107,18 +110,19 @@ def _candidates(recipe):
     return [*flips, "zoom"]
 
 
-def _choose(tta, candidates, out_of_fold, labels, metric):
+def _choose(tta, candidates, out_of_fold, labels, metric, task="single_label"):
     if tta != "auto":
         mean = average_probabilities([out_of_fold(view) for view in tta])
         return list(tta), mean, {}
     views, kept = ["identity"], [out_of_fold("identity")]
-    tried = {"identity": metrics.score(metric, labels, kept[0])}
+    tried = {"identity": metrics.score(metric, labels, kept[0], task)}
     for view in candidates:
         mean = average_probabilities([*kept, candidate := out_of_fold(view)])
-        tried[f"{' + '.join(views)} + {view}"] = new = metrics.score(metric, labels, mean)
+        tried[f"{' + '.join(views)} + {view}"] = new = metrics.score(metric, labels, mean, task)
         old = average_probabilities(kept)
-        before = metrics.score(metric, labels, old)
-        tie_won = new == before and metrics.log_loss(labels, mean) < metrics.log_loss(labels, old)
+        before = metrics.score(metric, labels, old, task)
+        losses = [metrics.score(metrics.loss_of(task), labels, values, task) for values in (mean, old)]
+        tie_won = new == before and losses[0] < losses[1]
         if metrics.better(metric, new, before) or tie_won:
             views.append(view)
             kept.append(candidate)

@@ -62,37 +62,57 @@ class Run:
             raise FileNotFoundError(f"{self.name} has no model of fold {fold}; finished folds: {self.finished_folds}")
         return keras.saving.load_model(path, compile=False, safe_mode=True)
 
-    @property
-    def oof(self):
-        """Out-of-fold predictions of the finished folds: a DataFrame with `image_id`, `fold`, `label`, `predicted`,
-        and one column of probabilities per class."""
-        names = self.info["class_names"]
+    def oof_arrays(self):
+        """Return the out-of-fold predictions of the finished folds as they are stored, a dict of arrays.
+
+        `image_ids` and `folds` `(rows,)`, `labels` (class numbers, or targets `(rows, classes)`) and `probabilities`
+        `(rows, classes)`, float32.
+        """
         parts = []
         for fold in self.finished_folds:
             with np.load(self.fold_folder(fold) / "oof.npz", allow_pickle=False) as stored:
-                part = pd.DataFrame(stored["probabilities"], columns=names)
-                part.insert(0, "image_id", stored["image_ids"])
-                part.insert(1, "fold", fold)
-                part.insert(2, "label", np.array(names, dtype=object)[stored["labels"]])
-                part.insert(3, "predicted", np.array(names, dtype=object)[stored["probabilities"].argmax(axis=1)])
-            parts.append(part)
+                parts.append(dict(stored) | {"folds": np.full(len(stored["image_ids"]), fold)})
         if not parts:
             raise FileNotFoundError(f"{self.folder} has no finished fold yet; start kk.cross_validate again to go on")
-        return pd.concat(parts, ignore_index=True)
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    @property
+    def oof(self):
+        """Out-of-fold predictions of the finished folds, a DataFrame.
+
+        It has `image_id`, `fold`, `label`, `predicted` and one column of probabilities per class; for another task than
+        one label a row numbers per class, and columns `true <class>` in place of `label` and `predicted`.
+        """
+        names, arrays = np.array(self.info["class_names"], dtype=object), self.oof_arrays()
+        table = pd.DataFrame(arrays["probabilities"], columns=names)
+        table.insert(0, "image_id", arrays["image_ids"])
+        table.insert(1, "fold", arrays["folds"])
+        if self.task == "single_label":
+            table.insert(2, "label", names[arrays["labels"]])
+            table.insert(3, "predicted", names[arrays["probabilities"].argmax(axis=1)])
+            return table
+        return pd.concat([table, pd.DataFrame(arrays["labels"], columns=[f"true {name}" for name in names])], axis=1)
+
+    @property
+    def task(self):
+        return self.info.get("task", "single_label")
 
     @property
     def score(self):
         """The competition's metric over all out-of-fold rows of the finished folds."""
-        return self._score(self.oof)
+        arrays = self.oof_arrays()
+        return self._score(arrays["labels"], arrays["probabilities"])
 
     def scores(self):
         """Return the metric of each finished fold: `{fold: score}`."""
-        return {int(fold): self._score(part) for fold, part in self.oof.groupby("fold")}
+        arrays = self.oof_arrays()
+        chosen = {int(fold): arrays["folds"] == fold for fold in np.unique(arrays["folds"])}
+        return {
+            fold: self._score(arrays["labels"][rows], arrays["probabilities"][rows]) for fold, rows in chosen.items()
+        }
 
-    def _score(self, table):
-        names = self.info["class_names"]
-        numbers = table["label"].map({name: number for number, name in enumerate(names)}).to_numpy(np.int64)
-        return metrics.score(self.info["metric"], numbers, table[names].to_numpy(np.float64))
+    def _score(self, labels, probabilities):
+        return metrics.score(self.info["metric"], labels, probabilities.astype(np.float64), self.task)
 
     @property
     def history(self):
@@ -152,9 +172,11 @@ def open_run(comp, folds, recipe, records, *, model_key=None, parent=None, fold_
                     "competition": comp.name,
                     "identity": identity,
                     "class_names": comp.class_names,
+                    "task": comp.task,
                     "metric": comp.metric,
                     "folds": numbers,
                     "records": str(records.folder),
+                    "pixels": records.identity,
                     "model": model_key or recipe.backbone,
                 },
             )

