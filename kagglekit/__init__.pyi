@@ -11,12 +11,12 @@ from kagglekit.competition.presets import PRESETS as PRESETS
 from kagglekit.competition.presets import Preset as Preset
 from kagglekit.competition.quality.duplicates import duplicate_groups as duplicate_groups
 from kagglekit.competition.quality.images import check_images as check_images
-from kagglekit.competition.repair import fill_missing as fill_missing
-from kagglekit.competition.repair import quarantine as quarantine
-from kagglekit.competition.shift import adversarial_validation as adversarial_validation
+from kagglekit.competition.quality.repair import fill_missing as fill_missing
+from kagglekit.competition.quality.repair import quarantine as quarantine
+from kagglekit.competition.quality.shift import adversarial_validation as adversarial_validation
+from kagglekit.competition.quality.verdict import describe_data as describe_data
 from kagglekit.competition.splitters import StratifiedFolds as StratifiedFolds
 from kagglekit.competition.tables import Competition as Competition
-from kagglekit.competition.verdict import describe_data as describe_data
 from kagglekit.deploy.export import check_export as check_export
 from kagglekit.deploy.export import export as export
 from kagglekit.inputs.pipeline import eval_dataset as eval_dataset

@@ -1,14 +1,11 @@
 """What a submission would score, where the answers are known, and what a plain model scores."""
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 from PIL import Image
-from tqdm.auto import tqdm
 
 from kagglekit._checks import check_unique, first_few
 from kagglekit.competition import digits
+from kagglekit.competition.quality.parallel import parallel_map
 from kagglekit.competition.sources import UNREADABLE, name_of, read_pixels
 from kagglekit.competition.tables import read_text_csv
 from kagglekit.predictions.store import Predictions
@@ -119,8 +116,7 @@ def _reduced(comp, found, side, grey):
         planes = [Image.fromarray(pixels[..., number]) for number in range(pixels.shape[2])]
         return np.dstack([plane.resize((side, side), Image.Resampling.BOX) for plane in planes]).ravel()
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        rows = list(tqdm(pool.map(reduced, found), total=len(found), desc="reading reduced images", leave=False))
+    rows = list(parallel_map("reading reduced images", reduced, found.tolist()))
     lengths = {len(row) for row in rows}
     if lengths == {side**2, 3 * side**2}:  # grey pictures among coloured ones
         rows = [np.repeat(row, 3) if len(row) == side**2 else row for row in rows]

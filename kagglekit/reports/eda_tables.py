@@ -6,9 +6,9 @@ import pandas as pd
 import seaborn as sns
 
 from kagglekit._checks import first_few
-from kagglekit.competition.repair import as_numbers, missing_cells
+from kagglekit.competition.quality.repair import as_numbers, missing_cells
+from kagglekit.competition.quality.thumbnails import label_values, rows_of_class
 from kagglekit.competition.tables import as_series
-from kagglekit.competition.thumbnails import label_values, rows_of_class
 from kagglekit.reports.drawing import COLOUR, PARTS, SECOND, say, short
 
 _NO_METADATA = ("image_id", "id", "source", "label", "group")

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 import kagglekit as kk
+from kagglekit.competition.quality.thumbnails import read_small, rows_of_class, small_images
 from kagglekit.competition.sources import read_pixels
-from kagglekit.competition.thumbnails import read_small, rows_of_class, small_images
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])

@@ -1,1 +1,1 @@
-"""What is wrong with the images, before a run finds out at hour eleven."""
+"""What the data are like and what is wrong with them, before a run finds out at hour eleven."""

@@ -1,13 +1,10 @@
 """Small pictures of a competition, class by class, streamed: for looking at, and for figures of the whole."""
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps
-from tqdm.auto import tqdm
 
+from kagglekit.competition.quality.parallel import parallel_map
 from kagglekit.competition.sources import UNREADABLE, open_image, parts
 
 _BINS = 5
@@ -37,7 +34,7 @@ def read_small(root, source, side, *, square=False):
 
 
 def small_images(root, sources, side, *, square=False, title="reading images"):
-    """Yield what `read_small` gives for each source, in order, read by threads; None for one that cannot be read."""
+    """Iterate over what `read_small` gives for each source, in order, read by threads; None for one that cannot be read."""
 
     def read(source):
         try:
@@ -45,8 +42,7 @@ def small_images(root, sources, side, *, square=False, title="reading images"):
         except UNREADABLE:
             return None
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from tqdm(pool.map(read, sources), total=len(sources), desc=title, leave=False)
+    return parallel_map(title, read, sources)
 
 
 def rows_of_class(comp):

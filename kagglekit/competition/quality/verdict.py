@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from kagglekit._checks import first_few
-from kagglekit.competition.repair import has_problem, missing_cells, problems_of
+from kagglekit.competition.quality.repair import has_problem, missing_cells, problems_of
+from kagglekit.competition.quality.thumbnails import label_values, look_at, members, rows_of_class
 from kagglekit.competition.sources import parts
-from kagglekit.competition.thumbnails import label_values, look_at, members, rows_of_class
 
 _MOST_LOOKED_AT = 5000
 _SIDE = 8  # pixels of the thumbnails: colours and coarse shape, no detail

@@ -10,7 +10,7 @@ from sklearn.tree import DecisionTreeClassifier
 from threadpoolctl import threadpool_limits
 
 from kagglekit._checks import first_few
-from kagglekit.competition.repair import as_numbers, missing_cells
+from kagglekit.competition.quality.repair import as_numbers, missing_cells
 
 TELLING = 0.6  # a column alone that separates train from test better than this gives it away
 _MOST_ROWS = 20_000
