@@ -34,7 +34,7 @@ def read_small(root, source, side, *, square=False):
 
 
 def small_images(root, sources, side, *, square=False, title="reading images"):
-    """Iterate over what `read_small` gives for each source, in order, read by threads; None for one that cannot be read."""
+    """Iterate over what `read_small` gives for each source, in order; None for one that cannot be read."""
 
     def read(source):
         try:
