@@ -10,8 +10,8 @@ Nothing is copied out of a container: it is read in place, by any thread, in any
 """
 
 import io
+import os
 import re
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -27,6 +27,10 @@ def stretch(file, offset, length, shape=None):
     return f"{file}@{offset}+{length}" + (f"#{'x'.join(map(str, shape))}" if shape else "")
 
 
+def _stretch_of(part):
+    return _STRETCH.fullmatch(part) if "@" in part else None
+
+
 def parts(source):
     """Return the sources of a picture's files as a list: one, or one for each group of channels."""
     return list(source) if isinstance(source, tuple) else [source]
@@ -34,7 +38,7 @@ def parts(source):
 
 def file_of(source):
     """Return the file, relative to the root, that one part lies in."""
-    found = _STRETCH.fullmatch(source)
+    found = _stretch_of(source)
     return found["file"] if found else source
 
 
@@ -45,19 +49,20 @@ def name_of(source):
 
 def size_of(root, source):
     """Return the stored bytes of a picture, all parts together."""
-    lengths = (_STRETCH.fullmatch(part) for part in parts(source))
+    lengths = (_stretch_of(part) for part in parts(source))
     return sum(
-        int(found["length"]) if found else (Path(root) / part).stat().st_size
+        int(found["length"]) if found else os.stat(os.path.join(root, part)).st_size
         for part, found in zip(parts(source), lengths, strict=True)
     )
 
 
 def read_bytes(root, part):
     """Return the encoded bytes of one part: what a file of its own would hold (pixels as text become a PNG)."""
-    found = _STRETCH.fullmatch(part)
+    found = _stretch_of(part)
     if not found:
-        return (Path(root) / part).read_bytes()
-    with open(Path(root) / found["file"], "rb") as file:
+        with open(os.path.join(root, part), "rb", buffering=0) as file:
+            return file.read()
+    with open(os.path.join(root, found["file"]), "rb") as file:
         file.seek(int(found["offset"]))
         content = file.read(int(found["length"]))
     if len(content) != int(found["length"]):
@@ -73,9 +78,9 @@ def read_bytes(root, part):
 
 def open_image(root, part):
     """Open one part as a PIL image, not yet decoded; more than `MAX_PIXELS` raises `OSError`."""
-    if _STRETCH.fullmatch(part):
+    if _stretch_of(part):
         return open_content(read_bytes(root, part))
-    return _opened(Path(root) / part)
+    return _opened(os.path.join(root, part))  # joining Paths takes a tenth of the time of a small JPEG
 
 
 def open_content(content):

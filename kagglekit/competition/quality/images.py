@@ -88,9 +88,10 @@ def _look_at(root, source):
     """Return `(width, height, channels, mode, bytes, problem, statistics)` of one picture."""
     size, looks = 0, []
     try:
-        size = sources.size_of(root, source)
         for part in sources.parts(source):
-            looks.append(_look_at_part(root, part, single=isinstance(source, tuple)))
+            content = sources.read_bytes(root, part)
+            size += len(content)
+            looks.append(_look_at_part(content, part, single=isinstance(source, tuple)))
         sizes = list(dict.fromkeys(look[0] for look in looks))
         if len(sizes) > 1:
             raise ValueError("parts of different sizes: " + ", ".join(f"{width}x{height}" for width, height in sizes))
@@ -107,9 +108,10 @@ def _look_at(root, source):
     return 0, 0, 0, "", size, f"unreadable: {which}{reason}", np.empty((2, 0))
 
 
-def _look_at_part(root, part, single):
+def _look_at_part(content, part, single):
     """Return `((width, height), mode, oddities, statistics)`, the statistics of shape `(2, channels)`."""
-    with sources.open_image(root, part) as image:
+    # Read as a whole: PIL's many small reads of a file each wait for the other threads.
+    with sources.open_content(content) as image:
         size, mode = image.size, image.mode
         oddities = _oddities(part, image)
         factor = next((factor for factor in (8, 4, 2) if min(size) >= 16 * factor), 1)
@@ -125,7 +127,7 @@ def _look_at_part(root, part, single):
         if factor > 1 and image.size == size:
             upright = upright.reduce(factor)
     if is_png:  # PIL decodes past wrong checksums, at which TensorFlow stops
-        with sources.open_image(root, part) as image:
+        with sources.open_content(content) as image:
             image.verify()
     weights = _weights(size, factor)
     # One row a channel: numpy is slow along an axis of 3
