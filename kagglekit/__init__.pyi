@@ -46,7 +46,6 @@ from kagglekit.reports.eda_tables import plot_group_sizes as plot_group_sizes
 from kagglekit.reports.eda_tables import plot_metadata as plot_metadata
 from kagglekit.reports.eda_tables import plot_missing as plot_missing
 from kagglekit.reports.plots import plot_augmentations as plot_augmentations
-from kagglekit.reports.plots import plot_confusion as plot_confusion
 from kagglekit.reports.plots import plot_history as plot_history
 from kagglekit.reports.plots import plot_trials as plot_trials
 from kagglekit.training.cross_validation import cross_validate as cross_validate
@@ -59,3 +58,7 @@ from kagglekit.training.tuning import read_trials as read_trials
 from kagglekit.training.tuning import tune as tune
 
 __version__: str
+from kagglekit.reports.predicted import plot_examples as plot_examples
+from kagglekit.reports.predicted import plot_mistakes as plot_mistakes
+from kagglekit.reports.predicted import plot_shares as plot_shares
+from kagglekit.training.runs import best_run as best_run

@@ -5,7 +5,6 @@ import numpy as np
 import seaborn as sns
 from matplotlib.ticker import NullFormatter
 
-from kagglekit.predictions import metrics
 from kagglekit.reports.drawing import COLOUR, SECOND, bare, show
 
 
@@ -84,38 +83,6 @@ def plot_history(run, *, axes=None):
     if metric == "log_loss":
         axes[0].set_yscale("log")
     return axes
-
-
-def plot_confusion(predictions, *, most=25, ax=None):
-    """Draw the out-of-fold confusion matrix: a row is a true class, a column what was predicted, in images.
-
-    Args:
-        predictions: `Predictions`.
-        most: classes to show; of more, those with the most mistakes.
-        ax: Axes to draw on. Defaults to a new figure.
-    """
-    from sklearn.metrics import confusion_matrix
-
-    names = np.array(predictions.class_names)
-    matrix = confusion_matrix(predictions.oof_labels, predictions.oof.argmax(axis=1), labels=range(len(names)))
-    mistakes = matrix.sum(axis=1) + matrix.sum(axis=0) - 2 * matrix.diagonal()
-    chosen = np.sort(np.argsort(-mistakes, kind="stable")[:most])
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    part = np.ix_(chosen, chosen)
-    side = 2.5 + 0.42 * len(chosen)
-    ax = ax or plt.subplots(figsize=(side + 1, side), layout="constrained")[1]
-    labels = np.where(matrix[part] > 0, matrix[part].astype(str), "")
-    sns.heatmap(
-        shares[part], annot=labels, fmt="", cmap="Blues", vmin=0, vmax=1, square=True, ax=ax, linewidths=0.5,
-        xticklabels=names[chosen], yticklabels=names[chosen], cbar_kws={"label": "share of the true class", "shrink":
-        0.7},
-    )  # fmt: skip
-    accuracy = metrics.accuracy(predictions.oof_labels, predictions.oof)
-    some = f" ({most} of {len(names)} classes, most mistakes)" if len(chosen) < len(names) else ""
-    ax.set(title=f"Out-of-fold accuracy {accuracy:.4f}{some}", xlabel="predicted", ylabel="true")
-    ax.tick_params(axis="x", rotation=90)
-    ax.tick_params(axis="y", rotation=0)
-    return ax
 
 
 def plot_trials(trials, *, metric="score"):

@@ -111,6 +111,13 @@ class Run:
             fold: self._score(arrays["labels"][rows], arrays["probabilities"][rows]) for fold, rows in chosen.items()
         }
 
+    @property
+    def best_fold(self):
+        """Number of the finished fold with the best score."""
+        scores = self.scores()
+        more_is_better = metrics.METRICS[self.info["metric"]][1]
+        return (max if more_is_better else min)(scores, key=scores.get)
+
     def _score(self, labels, probabilities):
         return metrics.score(self.info["metric"], labels, probabilities.astype(np.float64), self.task)
 
@@ -147,6 +154,21 @@ def list_runs(comp):
     """
     folders = sorted((comp.workspace / "runs").glob("*/run.json"))
     return [run for run in (Run(path.parent) for path in folders) if run.complete]
+
+
+def best_run(comp):
+    """Return the complete run with the best out-of-fold score.
+
+    Raises:
+        FileNotFoundError: if no run is complete yet.
+    """
+    best = None
+    for run in list_runs(comp):
+        if best is None or metrics.better(comp.metric, run.score, best.score):
+            best = run
+    if best is None:
+        raise FileNotFoundError(f"no complete run below {comp.workspace / 'runs'}; call kk.cross_validate first")
+    return best
 
 
 def open_run(comp, folds, recipe, records, *, model_key=None, parent=None, fold_numbers=None):

@@ -34,7 +34,7 @@ def test_learning_curves_show_each_fold_and_the_mean(quick_run):
 
 
 def test_the_confusion_matrix_counts_every_row(quick_run):
-    ax = kk.plot_confusion(kk.predict(quick_run))
+    ax = kk.plot_mistakes(kk.predict(quick_run))
     counted = sum(int(text.get_text()) for text in ax.texts if text.get_text())
     assert counted == len(quick_run.oof)
 
