@@ -132,9 +132,7 @@ def _labels(predictions, most, ax):
             "of those with the label, found": right / np.maximum(truth.sum(axis=0), 1),
             "of those found, right": right / np.maximum(given.sum(axis=0), 1),
         },
-        index=[
-            f"{short(name)} ({count})" for name, count in zip(predictions.class_names, truth.sum(axis=0), strict=True)
-        ],
+        index=[f"{short(name)} ({count})" for name, count in counted],
     ).iloc[chosen[::-1]]
     ax = ax or plt.subplots(figsize=(7, 1 + 0.4 * len(chosen)))[1]
     table.plot.barh(ax=ax, color=[COLOUR, SECOND], width=0.8)
