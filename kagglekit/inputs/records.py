@@ -65,7 +65,8 @@ class Records:
             size = path.stat().st_size if path.is_file() else 0
             if size != shard["bytes"]:
                 damage = check_shard(path)
-                where = f", record {damage[0]['record']} ({damage[0]['image_id']!r})" if damage else ""
+                known = damage and damage[0]["image_id"]
+                where = f", record {damage[0]['record']} ({damage[0]['image_id']!r})" if known else ""
                 raise ValueError(
                     f"{path}{where} has {size} bytes, the manifest says {shard['bytes']}; kk.write_records writes "
                     "damaged shards again"
