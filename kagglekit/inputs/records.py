@@ -292,7 +292,7 @@ def _parallel():
 
 
 def _remove_others(folder, entries):
-    """Remove the shards of an earlier writing that the manifest does not know; a dot begins the name of a running one."""
+    """Remove the shards of an earlier writing that the manifest lacks; a dot begins a file that is being written."""
     kept = {Path(entry["file"]).stem for entry in entries}
     for path in [*folder.glob("[!.]*.tfrec"), *folder.glob("[!.]*.npz")]:
         if path.stem not in kept:
