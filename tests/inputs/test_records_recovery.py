@@ -1,4 +1,4 @@
-"""Records after an accident: a kill, a flipped bit, a cut file; and the same bytes by threads, processes and a cluster."""
+"""Records after an accident: a kill, a flipped bit, a cut file; and the same bytes whoever writes."""
 
 import os
 import shutil
@@ -204,13 +204,16 @@ def test_a_dask_cluster_of_two_processes_writes_the_same_bytes(comp, tmp_path):
 
     alone = content(write(comp, tmp_path / "alone").folder)
     options = {"processes": True, "dashboard_address": None, "host": "127.0.0.1", "local_directory": str(tmp_path)}
-    with LocalCluster(n_workers=2, threads_per_worker=1, **options) as cluster, Client(cluster):
-        with joblib.parallel_config("dask"):
-            assert content(write(comp, tmp_path / "cluster").folder) == alone
-            assert kk.verify_records(kk.open_records(tmp_path / "cluster")).empty
-            (comp.root / comp.train["source"][7]).write_bytes(b"no image")
-            with pytest.raises(ValueError, match="1 images below .* cannot be decoded: '.*00007.jpg"):
-                write(comp, tmp_path / "cluster")
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, **options) as cluster,
+        Client(cluster),
+        joblib.parallel_config("dask"),
+    ):
+        assert content(write(comp, tmp_path / "cluster").folder) == alone
+        assert kk.verify_records(kk.open_records(tmp_path / "cluster")).empty
+        (comp.root / comp.train["source"][7]).write_bytes(b"no image")
+        with pytest.raises(ValueError, match="1 images below .* cannot be decoded: '.*00007.jpg"):
+            write(comp, tmp_path / "cluster")
 
 
 # ---- what comes back
