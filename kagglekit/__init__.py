@@ -39,6 +39,7 @@ _MODULE_OF = {
     "load_folds": "competition.folds",
     "write_records": "inputs.records",
     "open_records": "inputs.records",
+    "verify_records": "inputs.records",
     "train_dataset": "inputs.pipeline",
     "eval_dataset": "inputs.pipeline",
     "build_classifier": "models.heads",

@@ -69,12 +69,11 @@ class Decoder:
     def _decoded(self, content, box, channels, whole):
         if self.jpeg:
             return self._jpeg(content, box, channels, whole)
-        if self.deep:
-            return self._other(content, box, channels, tf.uint16)
+        dtype, scale = (tf.uint16, 257) if self.deep else (tf.uint8, 1)  # decode_image would scale a JPEG by 256
         return tf.cond(
             tf.io.is_jpeg(content),
-            lambda: self._jpeg(content, box, channels, whole),
-            lambda: self._other(content, box, channels, tf.uint8),
+            lambda: tf.cast(self._jpeg(content, box, channels, whole), dtype) * scale,
+            lambda: self._other(content, box, channels, dtype),
         )
 
     def _jpeg(self, content, box, channels, whole):

@@ -10,9 +10,8 @@ from tqdm.auto import tqdm
 
 from kagglekit._checks import first_few
 from kagglekit._files import content_hash, read_json, write_json
-from kagglekit.competition import sources
 from kagglekit.competition.tables import as_series
-from kagglekit.inputs.shards import check_shard, read_sidecar, write_shard
+from kagglekit.inputs.shards import check_shard, mean_bytes, read_sidecar, write_shard
 
 FORMAT_VERSION = 2
 SHARD_ROWS = 2048
@@ -65,7 +64,8 @@ class Records:
             size = path.stat().st_size if path.is_file() else 0
             if size != shard["bytes"]:
                 damage = check_shard(path)
-                where = f", record {damage[0]['record']} ({damage[0]['image_id']!r})" if damage else ""
+                known = damage and damage[0]["image_id"]
+                where = f", record {damage[0]['record']} ({damage[0]['image_id']!r})" if known else ""
                 raise ValueError(
                     f"{path}{where} has {size} bytes, the manifest says {shard['bytes']}; kk.write_records writes "
                     "damaged shards again"
@@ -241,20 +241,14 @@ def _parts(comp, folds):
 def _plan(comp, parts):
     """`(part, first, stop, shard number, shards)` of every shard: at most `SHARD_ROWS` rows, about `SHARD_BYTES`."""
     sample = comp.train["source"].iloc[:: max(1, len(comp.train) // 100)]
-    mean = np.mean([_size(comp.root, source) for source in sample])
-    most = int(max(1, min(SHARD_ROWS, SHARD_BYTES // max(mean, 1))))
+    most = int(max(1, min(SHARD_ROWS, SHARD_BYTES // mean_bytes(comp.root, sample))))
+    if most < SHARD_ROWS:
+        most = 1 << most.bit_length() - 1  # a power of two: an image that changes its size seldom moves all the rows
     shards = []
     for part, rows in parts.items():
         count = -(-len(rows) // most)
         shards += [(part, n * most, min((n + 1) * most, len(rows)), n, count) for n in range(count)]
     return shards
-
-
-def _size(root, source):
-    try:
-        return sources.size_of(root, source)
-    except OSError:  # it is named when its shard is written
-        return 0
 
 
 def _write_all(comp, parts, shards, folder, settings):
@@ -298,8 +292,8 @@ def _parallel():
 
 
 def _remove_others(folder, entries):
-    """Remove the shards of an earlier writing that the manifest does not know any more."""
+    """Remove the shards of an earlier writing that the manifest lacks; a dot begins a file that is being written."""
     kept = {Path(entry["file"]).stem for entry in entries}
-    for path in [*folder.glob("*.tfrec"), *folder.glob("*.npz")]:
+    for path in [*folder.glob("[!.]*.tfrec"), *folder.glob("[!.]*.npz")]:
         if path.stem not in kept:
             path.unlink()

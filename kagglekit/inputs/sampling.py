@@ -108,8 +108,8 @@ def class_weights(labels, num_classes, method="inverse_frequency", *, beta=0.999
 
     Example:
 
-    >>> class_weights(np.array([0, 0, 0, 1]), 2).round(3).tolist()
-    [0.667, 2.0]
+    >>> class_weights(np.array([0, 0, 0, 1]), 2).tolist()
+    [0.6666666865348816, 2.0]
 
     Reference: Cui et al., "Class-Balanced Loss Based on Effective Number of Samples", CVPR 2019, equation 2.
     """

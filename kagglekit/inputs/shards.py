@@ -28,6 +28,15 @@ def shard_key(root, rows, settings):
     return content_hash([settings, rows, sorted(found.items())], length=32)
 
 
+def mean_bytes(root, pictures):
+    """Return the mean size of the files of some sources, bytes; 1 or more."""
+    sizes = [0]
+    for source in pictures:
+        with contextlib.suppress(OSError):  # a missing file is named when its shard is written
+            sizes.append(sources.size_of(root, source))
+    return max(1, sum(sizes) / max(1, len(sizes) - 1))
+
+
 def write_shard(root, rows, path, settings):
     """Write a shard and its sidecar, unless both are there and made of the same.
 
@@ -129,7 +138,7 @@ def check_shard(path):
             if len(content) < end - start:
                 damaged.append(_damage(path, number, ids[number], "the file ends before it or within it"))
                 break
-            if google_crc32c.value(data) != crcs[number] or frame(data) != content:
+            if frame(data) != content or google_crc32c.value(data) != crcs[number]:
                 damaged.append(_damage(path, number, ids[number], "its bytes have changed"))
             start = end
     if not damaged and path.stat().st_size != ends[-1]:

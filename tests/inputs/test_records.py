@@ -24,15 +24,18 @@ def encoded(image, form, **options):
 GOOD = encoded(Image.fromarray(SMALL), "PNG")
 
 
+def competition(root, names):
+    """A competition of some files, and of one of another class."""
+    table = pd.DataFrame({"image_id": [*names, "other"], "id": [*names, "other"], "source": [*names, "other"]})
+    return kk.Competition("kinds", root / "raw", table.assign(label=["a"] * len(names) + ["b"]), table[:0])
+
+
 def write(root, files, record_size=32, **options):
     """Write records of `{file name: bytes}` as fold 0, and of one plain image more, of another class, as fold 1."""
     (root / "raw").mkdir(exist_ok=True)
     for name, content in (files | {"other": GOOD}).items():
         (root / "raw" / name).write_bytes(content)
-    names = [*files, "other"]
-    table = pd.DataFrame({"image_id": names, "id": names, "source": names})
-    comp = kk.Competition("kinds", root / "raw", table.assign(label=["a"] * len(files) + ["b"]), table[:0])
-    return kk.write_records(comp, [0] * len(files) + [1], record_size=record_size, **options)
+    return kk.write_records(competition(root, files), [0] * len(files) + [1], record_size=record_size, **options)
 
 
 def stored(records, part=0):
@@ -154,12 +157,21 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_damaged_image_is_named_and_nothing_half_written_stays(workspace, tmp_path, name):
+def test_a_damaged_image_is_named_and_whole_shards_stay_for_the_next_call(workspace, tmp_path, name):
+    def files():
+        return {path.name: path.stat().st_mtime_ns for path in (tmp_path / "records").iterdir()}
+
     with pytest.raises(
         ValueError, match=rf"^1 images below .* cannot be decoded: '{name} \(.+\)'; see kk.check_images"
     ):
-        write(tmp_path, {"good.png": GOOD, name: BAD[name]})
-    assert not [path for path in workspace.rglob("*") if path.is_file()]
+        write(tmp_path, {"good.png": GOOD, name: BAD[name]}, folder=tmp_path / "records")
+    before = files()
+    assert set(before) == {"fold1-00-of-01-00001.tfrec", "fold1-00-of-01-00001.npz"}  # no part of fold 0, no manifest
+    (tmp_path / "raw" / name).write_bytes(GOOD)
+    comp = competition(tmp_path, ["good.png", name])
+    records = kk.write_records(comp, [0, 0, 1], record_size=32, folder=tmp_path / "records")
+    assert before.items() <= files().items()
+    assert records.rows([0, 1]) == 3
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns of damaged TIFF tags
