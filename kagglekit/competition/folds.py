@@ -120,7 +120,8 @@ def save_folds(comp, folds):
     folds = as_series(folds, comp.train["image_id"], "folds").astype(int)
     path = comp.workspace / "folds.csv"
     with written_whole(path) as temporary:
-        folds.rename_axis("image_id").rename("fold").to_csv(temporary)
+        labels = comp.train["label"].astype(str).to_numpy()
+        folds.rename_axis("image_id").rename("fold").to_frame().assign(label=labels).to_csv(temporary)
     return path
 
 
@@ -136,8 +137,13 @@ def load_folds(comp):
         raise FileNotFoundError(
             f"no {path}; run the notebook 01_eda first, or call kk.save_folds(comp, kk.assign_folds(comp))"
         )
-    table = read_text_csv(path).set_index("image_id")["fold"].astype(int)
-    return as_series(table, comp.train["image_id"], f"folds in {path}")
+    table = read_text_csv(path).set_index("image_id")
+    folds = as_series(table["fold"].astype(int), comp.train["image_id"], f"folds in {path}")
+    if "label" in table and table["label"].loc[folds.index].tolist() != comp.train["label"].astype(str).tolist():
+        raise ValueError(
+            f"{path} was made for other labels, perhaps of another folder of that name; call kk.save_folds"
+        )
+    return folds
 
 
 def _spread(comp, shares, groups, seed, *, balance_group_sizes=False):

@@ -23,6 +23,7 @@ class Preset:
         id_column: column with the submission row's id.
         image_column: column with the image's file where it is not the id.
         label_column: column of the label, or a tuple of columns (one per class or value).
+        classes: names of the classes in their order, where that is not the order of their names (low, medium, high).
         group_column: column whose rows must stay in one fold.
         group_pattern: regular expression whose first group, found in the id, is the group.
         train_images, test_images: a folder, or a template of the file's path with columns in braces, `{channel}` and
@@ -48,6 +49,7 @@ class Preset:
     id_column: str | None = None
     image_column: str | None = None
     label_column: str | tuple | None = None
+    classes: tuple = ()
     group_column: str | None = None
     group_pattern: str | None = None
     train_images: str | None = None

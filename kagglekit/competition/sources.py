@@ -69,7 +69,10 @@ def read_bytes(root, part):
         raise OSError(f"{found['file']} ends before the image at offset {found['offset']}")
     if found["shape"]:
         shape = [int(side) for side in found["shape"].split("x")]
-        pixels = np.array(content.split(b","), np.float64).round().astype(np.uint8).reshape(shape)
+        values = np.array(content.split(b","), np.float64)
+        if not (values.min() >= 0 and values.max() <= 255 and (values == values.round()).all()):
+            raise ValueError(f"pixels from {values.min():g} to {values.max():g}; expected whole numbers from 0 to 255")
+        pixels = values.astype(np.uint8).reshape(shape)
         stored = io.BytesIO()
         Image.fromarray(pixels[..., 0] if shape[2] == 1 else pixels).save(stored, "PNG", compress_level=1)
         content = stored.getvalue()
@@ -126,6 +129,8 @@ def _pixels(image, single):
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):  # 16 bits a pixel
         return np.asarray(image, np.int64).clip(0, 65535).astype(np.uint16)[..., None]
+    if image.mode == "F":
+        raise ValueError("pixels are floats; store them with 8 or 16 bits")
     grey = single or image.mode in ("1", "L", "LA")
     pixels = np.asarray(image.convert("L" if grey else "RGB"))
     return pixels[..., None] if grey else pixels

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import re
 from html import escape
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from kagglekit._checks import check_choice, check_unique, first_few
 from kagglekit._files import content_hash
 from kagglekit.competition import environment
 
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 TASKS = ("single_label", "multi_label", "regression", "distribution")
 
 
@@ -167,7 +169,7 @@ def label_targets(labels, classes, task):
 def natural_order(names):
     """Return names sorted; by value where all are whole numbers."""
     names = sorted(names)
-    return sorted(names, key=int) if all(name.isdecimal() for name in names) else names
+    return sorted(names, key=float) if all(_NUMBER.fullmatch(name) for name in names) else names
 
 
 def read_text_csv(path, *, names=None):
@@ -185,7 +187,8 @@ def read_text_csv(path, *, names=None):
     try:
         with open(path, encoding="utf-8-sig") as file:
             first = file.readline()
-        separator = next((mark for mark in ",;\t" if mark in first), " " if names else ",")
+        marks = max(",;\t|", key=first.count)
+        separator = marks if marks in first else " " if names else ","
         table = pd.read_csv(
             path,
             dtype=str,
@@ -203,7 +206,14 @@ def read_text_csv(path, *, names=None):
             raise ValueError(f"{path} has {len(table.columns)} columns, the names are for {len(names)}: {list(names)}")
         table.columns = list(names)
         table = table[[name for name in names if name]]
-    return table.astype(object)
+    table = table.astype(object)
+    for column in table:
+        if table[column].str.contains("\n").any():  # a stray quotation mark swallows the rows up to the next one
+            row = table.index[table[column].str.contains("\n")][0]
+            raise ValueError(
+                f"{path}, row {row + 1}: a cell of column {column!r} runs over several lines; a quotation mark is open"
+            )
+    return table
 
 
 def as_series(values, ids, what):

@@ -87,6 +87,7 @@ def blend(comp, predictions, *, method="mean", name="blend"):
         test=average_probabilities(test),
         metric=comp.metric,
         task=comp.task,
+        per="row",
         info={
             "method": method,
             "members": [{"name": member.name, "weight": 1 / len(predictions), **member.info} for member in predictions],

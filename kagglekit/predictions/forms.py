@@ -67,6 +67,7 @@ def submission_frame(comp, sample, frame):
             f"expected a column {id_column!r}.{nearest(id_column, frame.columns)} Got {list(frame.columns)}"
         )
     frame = frame.rename(columns=str)
+    check_unique("column of the submission", frame.columns)
     frame = frame.assign(**{id_column: frame[id_column].map(str)})
     has_classes = set(comp.classes) <= set(frame.columns) and not (form == "values" and set(columns) <= set(frame))
     frame = _one_line_a_row(comp, frame, id_column, has_classes)
@@ -104,6 +105,9 @@ def _values(comp, columns, form, probabilities):
     if form == "labels":
         return {columns[0]: best}
     if form == "label lists":
+        spaced = [name for name in names if " " in name]
+        if spaced:
+            raise ValueError(f"label lists are joined by spaces, but classes have spaces: {first_few(spaced)}")
         chosen = probabilities >= 0.5
         lists = [" ".join(names[row]) if row.any() else top for row, top in zip(chosen, best, strict=True)]
         return {columns[0]: lists}
@@ -111,6 +115,10 @@ def _values(comp, columns, form, probabilities):
         return {columns[0]: probabilities[:, _asked_class(comp, columns[0])]}
     if form == "values" and len(columns) == 1:
         return {columns[0]: probabilities[:, 0]}
+    if set(columns) - set(names):
+        if form == "values" and len(columns) == len(names):  # a regression's columns in their order
+            return dict(zip(columns, probabilities.T, strict=True))
+        raise ValueError(f"columns of the sample that are no class: {first_few(sorted(set(columns) - set(names)))}")
     return {name: probabilities[:, comp.class_names.index(name)] for name in columns}
 
 
@@ -134,7 +142,8 @@ def _ready_values(comp, columns, form, frame):
         if not fits.all():
             unknown = labels[~fits]
             raise ValueError(
-                f"labels that are no class: {first_few(unknown.unique())} for ids {first_few(unknown.index)}"
+                f"labels that are no class: {first_few(unknown.unique())} for ids {first_few(unknown.index)}; for "
+                "probabilities load the competition with metric='auc' or preset=kk.Preset(submission=...)"
             )
         return {columns[0]: labels.to_numpy()}
     values = frame[columns].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)

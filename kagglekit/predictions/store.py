@@ -32,6 +32,7 @@ class Predictions:
         test: float64 array `(test rows, classes)`.
         metric: name of the metric that `score` is of.
         task: as in `Competition`; it decides what a row may hold.
+        per: `"image"` or `"row"` (of the submission); None: as the ids show.
         info: where they come from: views, size, runs, weights.
 
     Raises:
@@ -49,6 +50,7 @@ class Predictions:
     test: np.ndarray
     metric: str = "accuracy"
     task: str = "single_label"
+    per: str | None = None
     info: dict = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
@@ -96,6 +98,8 @@ class Predictions:
         if lacking:
             raise ValueError(f"the out-of-fold frame lacks the columns {first_few(lacking)}")
         labels = oof["label"].astype(str) if task == "single_label" else oof["label"]
+        if task == "multi_label":
+            labels = labels.map(lambda label: tuple(label.split()) if isinstance(label, str) else tuple(label))
         try:
             targets = label_targets(labels.tolist(), [str(label) for label in classes], task)
         except ValueError as error:
@@ -129,11 +133,12 @@ class Predictions:
         if self.task != comp.task:
             raise ValueError(f"{self.name} is of the task {self.task!r}, the competition of {comp.task!r}")
         order = [self.class_names.index(name) for name in comp.class_names]
-        changes = {"class_names": comp.class_names}
+        changes = {"class_names": comp.class_names, "per": "row"}
         for part, table in (("oof", comp.train), ("test", comp.test)):
             ids, rows = getattr(self, f"{part}_ids"), getattr(self, part)[:, order]
             first = np.arange(len(ids))
-            if not table["image_id"].equals(table["id"]):
+            per_image = self.per == "image" or (self.per is None and not set(ids) <= set(table["id"]))
+            if per_image and not table["image_id"].equals(table["id"]):
                 row_of = dict(zip(table["image_id"], table["id"], strict=True))
                 names = pd.Series([row_of.get(identifier, identifier) for identifier in ids.tolist()], dtype=object)
                 codes, _ = pd.factorize(names)
@@ -152,8 +157,8 @@ class Predictions:
     def save(self, path):
         """Write everything to one `.npz` file, whole or not at all."""
         arrays = {field: getattr(self, field) for field in _ARRAYS}
-        about = {"name": self.name, "classes": self.class_names, "metric": self.metric, "task": self.task}
-        text = json.dumps(about | {"info": self.info})
+        about = {name: getattr(self, name) for name in ("name", "metric", "task", "per", "info")}
+        text = json.dumps(about | {"classes": self.class_names})
         with written_whole(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, text=np.array(text), **arrays)
 
@@ -168,8 +173,8 @@ class Predictions:
             raise ValueError(
                 f"{path} is no file of Predictions ({error}); delete it and call kk.predict again"
             ) from error
-        task = text.get("task", "single_label")
-        return cls(text["name"], text["classes"], **arrays, metric=text["metric"], task=task, info=text["info"])
+        named = {"metric": text["metric"], "task": text.get("task", "single_label"), "per": text.get("per")}
+        return cls(text["name"], text["classes"], **arrays, **named, info=text["info"])
 
     def __repr__(self):
         views = f", views {', '.join(self.info['views'])}" if "views" in self.info else ""

@@ -53,6 +53,8 @@ def make_submission(comp, predictions, path=None):
         )
     if path is not None and (Path(path).suffix != ".csv" or Path(path).is_dir()):
         raise ValueError(f"expected path to name a file that ends in .csv, got {str(path)!r}")
+    if path is not None and Path(path).resolve().is_relative_to(Path(comp.root).resolve()):
+        raise ValueError(f"{path} lies among the organiser's files in {comp.root}; choose another folder")
     sample = sample_of(comp)
     if isinstance(predictions, Predictions):
         predictions = predictions.fitted_to(comp)

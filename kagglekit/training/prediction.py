@@ -76,6 +76,7 @@ def predict(run, *, tta="auto"):
         test=test,
         metric=info["metric"],
         task=run.task,
+        per="image",
         info={"views": views, "tried": tried, "size": size, "run": run.name},
     )
     predictions.save(stored)

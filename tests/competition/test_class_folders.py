@@ -71,7 +71,7 @@ def test_hidden_and_foreign_files_are_no_rows(write):
 
 
 def test_columns_cannot_be_chosen(write):
-    with pytest.raises(ValueError, match=r"one folder per class and no train.csv, so columns cannot be chosen"):
+    with pytest.raises(ValueError, match=r"class_folders has no table, so columns cannot be chosen"):
         kk.load_competition(write(*TRAIN), label_column="label")
 
 

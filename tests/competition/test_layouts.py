@@ -75,11 +75,12 @@ def test_broken_table_is_named(make_competition, table, lines, message):
         kk.load_competition(folder)
 
 
-def test_differing_id_columns_are_refused_with_both_files(make_competition):
+def test_the_samples_id_column_may_be_called_otherwise(make_competition, tmp_path):
     folder = make_competition(ids=PHOTOS, labels=LABELS)
     (folder / "sample_submission.csv").write_text("id,label\nx,cat\n")
-    with pytest.raises(ValueError, match=r"sample_submission.csv to be 'image_id' as in the training .*, got 'id'"):
-        kk.load_competition(folder, id_column="image_id")
+    comp = kk.load_competition(folder, id_column="image_id")
+    assert comp.test["id"].tolist() == ["x"]
+    assert kk.make_submission(comp, comp.sample_submission, tmp_path / "a.csv").read_text() == "id,label\nx,cat\n"
 
 
 def test_byte_order_mark_and_other_columns_do_no_harm(make_competition):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from kagglekit._checks import check_choice
+from kagglekit._checks import check_choice, first_few
 from kagglekit.competition import digits, environment
 from kagglekit.competition.layouts import (
     archive,
@@ -24,6 +24,21 @@ READERS = {
     "tfrecords": tfrecords,
     "class_folders": class_folders,
 }
+
+
+# Choices that a reader cannot use: groups that are silently not kept together would be a leak.
+_UNUSED = {
+    "bson_products": ("group_column", "image_column"),
+    "list_files": ("id_column", "label_column", "group_column", "image_column"),
+    "tfrecords": ("id_column", "label_column", "group_column", "image_column"),
+    "class_folders": ("id_column", "label_column", "group_column", "image_column"),
+}
+
+
+def _check_used(layout, preset):
+    unused = [name for name in _UNUSED.get(layout, ()) if getattr(preset, name) is not None]
+    if unused:
+        raise ValueError(f"the layout {layout} has no table, so columns cannot be chosen: {first_few(unused)}")
 
 
 def load_competition(
@@ -68,9 +83,11 @@ def load_competition(
     )
     if preset.layout is not None:
         check_choice("layout", preset.layout, READERS)
+        _check_used(preset.layout, preset)
         return READERS[preset.layout].read(folder, preset)
-    for reader in READERS.values():
+    for name, reader in READERS.items():
         if reader.recognises(folder, preset):
+            _check_used(name, preset)
             return reader.read(folder, preset)
     zips = sorted(path.name for path in folder.glob("*.zip"))
     raise ValueError(

@@ -30,27 +30,41 @@ def unpack(path, target):
     about = {"zip": str(path.resolve()), "bytes": path.stat().st_size, "modified": path.stat().st_mtime_ns}
     if folder.is_dir():
         if (folder / _ABOUT).is_file() and read_json(folder / _ABOUT) == about:
-            return folder
+            return _inner(folder)
         raise ValueError(f"{folder} is there already and does not come from {path}; move it away or load it by name")
     with written_whole(folder) as temporary:
         _unpack(path, temporary)
-        for inner in sorted(temporary.rglob("*.zip")):
+        while inner := next(iter(sorted(temporary.rglob("*.zip"))), None):
             _unpack(inner, inner.parent) if _has_own_folder(inner) else _unpack(inner, inner.with_suffix(""))
             inner.unlink()
         write_json(temporary / _ABOUT, about)
-    return folder
+    return _inner(folder)
+
+
+def _inner(folder):
+    """The folder itself, or the only one in it where all lies one step deeper."""
+    entries = [path for path in folder.iterdir() if path.name[0] != "."]
+    deeper = len(entries) == 1 and entries[0].is_dir() and entries[0].name.lower() not in ("train", "images")
+    return entries[0] if deeper else folder
 
 
 def _unpack(path, folder):
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
+            members = [
+                member for member in archive.infolist() if not member.is_dir() and not _of_macos(member.filename)
+            ]
             _check(path, members, folder)
             folder.mkdir(parents=True, exist_ok=True)
             for member in tqdm(members, desc=f"unpacking {path.name}", leave=False):
+                member.filename = member.filename.replace("\\", "/")  # of a zip made on Windows
                 archive.extract(member, folder)
     except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError) as error:
         raise ValueError(f"{path} is no whole zip ({error}); download it again") from error
+
+
+def _of_macos(name):
+    return name.startswith("__MACOSX/") or PurePosixPath(name).name.startswith("._")
 
 
 def _check(path, members, folder):
@@ -74,5 +88,9 @@ def _check(path, members, folder):
 
 def _has_own_folder(path):
     """Whether all of a zip lies in a folder of the zip's name: `train.zip` with `train/...`."""
-    with zipfile.ZipFile(path) as archive:
-        return all(PurePosixPath(name).parts[:1] == (path.stem,) for name in archive.namelist())
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if not _of_macos(name)]
+            return all(PurePosixPath(name).parts[:1] == (path.stem,) for name in names)
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{path.name}, inside the zip, is no zip itself ({error})") from error

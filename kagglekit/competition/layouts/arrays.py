@@ -3,6 +3,7 @@
 import hashlib
 import io
 import itertools
+import re
 
 import numpy as np
 import pandas as pd
@@ -44,7 +45,7 @@ def from_arrays(images, labels, test_images=None, *, name, ids=None, test_ids=No
         raise ValueError(f"expected a label for each of {len(images)} images, got {len(labels)}")
     ids = _ids(ids, images, "train_{}", "ids")
     test_ids = _ids(test_ids, test_images, "{}", "test_ids")
-    root = environment.workspace() / name / "arrays"
+    root = environment.workspace() / re.sub(r"[^\w.-]+", "_", name) / "arrays"
     train, test = (plain_rows(rows, _write(root, part)) for rows, part in ((ids, images), (test_ids, test_images)))
     cells, column, task = _cells(labels, preset)
     chosen = preset.with_choices(task=task)
@@ -61,14 +62,21 @@ def _ids(ids, images, form, argument):
 
 def _cells(labels, preset):
     """Return the cells that labels are read from, the name or names of their columns, and the task where it is seen."""
-    if getattr(labels, "ndim", 1) == 2:
-        columns = list(preset.label_column or map(str, range(np.shape(labels)[1])))
+    if len(labels) and all(isinstance(label, np.ndarray) and label.ndim == 1 for label in labels):
+        labels = labels if isinstance(labels, np.ndarray) else np.stack(labels)
+    if getattr(labels, "ndim", 1) == 2 and labels.shape[1] == 1 and preset.task is None:
+        labels = np.ravel(labels)  # as keras.datasets gives them
+    if getattr(labels, "ndim", 1) == 2 or (preset.task in ("regression", "distribution") and np.ndim(labels[0]) == 1):
+        named = [str(name) for name in getattr(labels, "columns", range(np.shape(labels)[1]))]
+        columns = list(preset.label_column or named)
         return pd.DataFrame(np.asarray(labels).astype(str), columns=columns, dtype=object), columns, preset.task
     labels = list(labels)
+    if any(label is None for label in labels):
+        raise ValueError("expected a label for each image, got None")
     if any(isinstance(label, list | tuple | set) for label in labels):
         names = sorted({str(name) for label in labels for name in label})
         cells = [["1" if name in set(map(str, label)) else "0" for name in names] for label in labels]
-        return pd.DataFrame(cells, columns=names, dtype=object), names, "multi_label"
+        return pd.DataFrame(cells, columns=names, dtype=object), names, preset.task or "multi_label"
     task = "regression" if all(isinstance(label, float | np.floating) for label in labels) else "single_label"
     return pd.DataFrame({"label": list(map(str, labels))}, dtype=object), "label", preset.task or task
 

@@ -6,8 +6,10 @@ import pandas as pd
 
 from kagglekit._checks import check_unique, first_few
 from kagglekit.competition.layouts.labels import METRIC_OF_TASK, read_labels
+from kagglekit.competition.sources import parts
 from kagglekit.competition.tables import Competition, natural_order, read_text_csv
 
+_SAMPLE = re.compile(r"[^.]*(sample.*sub|sub.*(sample|format|example)).*\.csv", re.IGNORECASE)
 RESERVED = ("image_id", "id", "source", "label", "group")
 
 
@@ -29,9 +31,14 @@ def assemble(folder, preset, train, test, *, cells, sample=None, columns=("id", 
     train.insert(3, "label", labels.reset_index(drop=True))
     if preset.group_pattern:
         train["group"] = _groups(train["id"], preset.group_pattern)
+    _check_parts(train, test)
+    if sample is not None:
+        unknown = sorted(set(sample.iloc[:, 0]) - set(test["id"]))
+        if unknown:
+            raise ValueError(f"{folder}: rows of the sample submission without a test image: {first_few(unknown)}")
     several = not isinstance(label_column, str)
-    if task == "multi_label" and classes is None and sample is not None and len(sample.columns) > 2:
-        seen = {name for label in labels for name in label}
+    if task in ("single_label", "multi_label") and classes is None and sample is not None and len(sample.columns) > 2:
+        seen = set(labels) if task == "single_label" else {name for label in labels for name in label}
         if seen <= set(sample.columns[1:]):  # a class without a training image still has its column
             classes = tuple(sample.columns[1:])
     return Competition(
@@ -44,10 +51,32 @@ def assemble(folder, preset, train, test, *, cells, sample=None, columns=("id", 
         label_column="label" if several else label_column,
         metric=preset.metric or METRIC_OF_TASK[task],
         task=task,
-        classes=tuple(natural_order(classes)) if classes and task != "distribution" else classes,
+        classes=_ordered(preset.classes, classes, task, labels),
         submission_form=preset.submission,
         submission_header=preset.header,
     )
+
+
+def _ordered(chosen, classes, task, labels):
+    """The outputs' names in their order: the preset's, else by name where the labels do not depend on the order."""
+    if task not in ("single_label", "multi_label"):
+        return chosen or classes
+    if chosen:
+        seen = set(labels) if task == "single_label" else {name for label in labels for name in label}
+        if seen - set(chosen):
+            raise ValueError(f"labels that the preset's classes do not name: {first_few(sorted(seen - set(chosen)))}")
+        return tuple(chosen)
+    return tuple(natural_order(classes)) if classes else None
+
+
+def _check_parts(train, test):
+    """Raise `ValueError` where the rows have differing numbers of files: a channel would be missing."""
+    numbers = {len(parts(source)) for table in (train, test) for source in table["source"]}
+    if len(numbers) > 1:
+        raise ValueError(
+            f"rows have {sorted(numbers)} files each; train and test need the same channels: name them with "
+            "preset=kk.Preset(train_images=..., test_images=..., channels=(...))"
+        )
 
 
 def metadata(table, used):
@@ -63,9 +92,7 @@ def read_sample(folder, *, names=None):
         folder: folder of the competition.
         names: names of the columns of a sample without a header.
     """
-    found = sorted(
-        path for path in folder.glob("*.csv") if "sample" in path.name.lower() and "sub" in path.name.lower()
-    )
+    found = sorted(path for path in folder.iterdir() if _SAMPLE.fullmatch(path.name))
     if len(found) > 1:
         raise ValueError(f"several sample submissions in {folder}: {[path.name for path in found]}; keep the right one")
     if not found:

@@ -61,9 +61,11 @@ def _scanner(path, id_column, label_column):
                 product = bson.decode(document)
                 pictures = [picture["picture"] for picture in product["imgs"]]
                 identifier, label = str(product[id_column]), str(product.get(label_column, ""))
+                if not pictures or not all(isinstance(picture, bytes) and picture for picture in pictures):
+                    raise KeyError(f"a picture of {id_column} {identifier}")
             except (bson.errors.BSONError, KeyError, TypeError) as error:
                 raise ValueError(
-                    f"{path}: the document at byte {start} is damaged or has no {id_column!r} and 'imgs' ({error!r}); "
+                    f"{path}: the document at byte {start} is damaged or lacks {id_column!r} or 'imgs' ({error!r}); "
                     "unpack or download the file again"
                 ) from error
             rows, after = [], 0

@@ -8,6 +8,9 @@ from kagglekit._checks import first_few
 from kagglekit.competition.layouts.assemble import assemble, plain_rows, read_sample
 from kagglekit.competition.layouts.image_files import SUFFIXES, check_inside, find_pictures, list_images
 
+# Folders at the top that hold no class, where train/ is missing
+_NO_CLASSES = {"test", "testing", "test_images", "val", "valid", "validation", "masks", "__macosx"}
+
 
 def recognises(folder, preset):
     return len(_classes(folder, preset)) >= 2
@@ -15,8 +18,6 @@ def recognises(folder, preset):
 
 def read(folder, preset):
     """Read the layout. The image_id is the path below the class folders' parent, `<class>/<file>`."""
-    if preset.id_column or preset.group_column or preset.label_column:
-        raise ValueError(f"{folder} has one folder per class and no train.csv, so columns cannot be chosen")
     top = _top(folder, preset)
     labelled = {
         image: name
@@ -27,7 +28,8 @@ def read(folder, preset):
     stray = sorted(path.name for path in (folder / top).iterdir() if path.suffix.lower() in SUFFIXES)
     if stray:
         warnings.warn(f"images in {folder / top} that lie in no class are left out: {first_few(stray)}", stacklevel=3)
-    place = preset.test_images or "test"
+    place = preset.test_images or _folder_of(folder, "test") or "test"
+    _warn_of_ignored(folder, top, place, labelled)
     images = list_images(folder, below=place) if (folder / place).is_dir() else []
     check_inside([*train["source"], *images], folder)
     sample, sample_path = read_sample(folder)
@@ -45,7 +47,13 @@ def read(folder, preset):
 
 
 def _top(folder, preset):
-    return preset.train_images or ("train" if (folder / "train").is_dir() else "")
+    return preset.train_images or _folder_of(folder, "train") or ""
+
+
+def _folder_of(folder, part):
+    """The name of the folder `train` or `test`, in whichever spelling: `Training`, `TEST`."""
+    names = [path.name for path in sorted(folder.iterdir()) if path.is_dir()]
+    return next((name for name in names if name.lower() in (part, f"{part}ing", f"{part}_images")), None)
 
 
 def _classes(folder, preset):
@@ -55,4 +63,20 @@ def _classes(folder, preset):
     if not parent.is_dir():
         return []
     names = sorted(path.name for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
-    return [name for name in names if (top or name != "test") and list_images(parent, below=name)]
+    if not top:
+        names = [name for name in names if name.lower() not in _NO_CLASSES]
+    return [name for name in names if list_images(parent, below=name)]
+
+
+def _warn_of_ignored(folder, top, place, labelled):
+    """Say which folders and files beside the images become no rows."""
+    beside = [path.name for path in sorted(folder.iterdir()) if path.is_dir() and list_images(folder, below=path.name)]
+    used = {image.split("/")[0] for image in labelled} | {top.split("/")[0], place.split("/")[0]}
+    ignored = [name for name in beside if name not in used]
+    if ignored:
+        warnings.warn(f"folders of images in {folder} that are not read: {first_few(ignored)}", stacklevel=4)
+    classes = {image.removeprefix(f"{top}/").split("/")[0] for image in labelled}
+    files = [path for name in classes for path in (folder / top / name).rglob("*") if path.is_file()]
+    others = sorted(path.name for path in files if path.suffix.lower() not in SUFFIXES and path.name[0] != ".")
+    if others:
+        warnings.warn(f"{len(others)} files in {folder / top} are no images: {first_few(others)}", stacklevel=4)

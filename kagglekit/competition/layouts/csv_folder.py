@@ -1,5 +1,6 @@
 """Layout: a table of training rows (id, label, ...) and a sample submission beside folders of images."""
 
+import re
 from pathlib import PurePosixPath
 
 import pandas as pd
@@ -24,8 +25,16 @@ def recognises(folder, preset):
 
 def train_table(folder, preset):
     """Return the path of the training table, or None."""
-    names = (preset.train_table,) if preset.train_table else TRAIN_TABLES
-    return next((folder / name for name in names if (folder / name).is_file()), None)
+    if preset.train_table:
+        return folder / preset.train_table if (folder / preset.train_table).is_file() else None
+    there = {path.name.lower(): path for path in sorted(folder.iterdir(), reverse=True) if path.is_file()}
+    found = [there[name.lower()] for name in TRAIN_TABLES if name.lower() in there]
+    if len(found) > 1 and "label" in found[1].name.lower() and found[0].name.lower() == "train.csv":
+        raise ValueError(
+            f"{folder} has {found[0].name} and {found[1].name}: say which one holds the labels with "
+            "preset=kk.Preset(train_table=...)"
+        )
+    return found[0] if found else None
 
 
 def read(folder, preset):
@@ -45,6 +54,8 @@ def read(folder, preset):
 
     images = list_images(folder)
     test_only = tuple(f"{name}/" for name in FOLDERS["test"] if name not in FOLDERS["train"])
+    if preset.test_images and "{" not in preset.test_images and preset.test_images != preset.train_images:
+        test_only += (f"{preset.test_images}/",)
     taken = [image for image in images if image.startswith(test_only)]
     labels = [label_column] if isinstance(label_column, str) else label_column
     chosen = (folder, preset, id_column, images)
@@ -62,7 +73,11 @@ def _rows(part, table, csv, taken, folder, preset, id_column, images, labels=())
     image_column = preset.image_column if preset.image_column in table else id_column
     check_unique(f"{image_column} in {csv}", table[image_column])
     place = getattr(preset, f"{part}_images")
-    if place and "{" in place:
+    other = preset.train_images if part == "test" else preset.test_images
+    if place is None and other and "{" in other:
+        names = ("train", "test") if part == "test" else ("test", "train")
+        place = re.sub(names[0], names[1], other, count=1)
+    if len(table) and place and "{" in place:
         pictures = fill_template(place, table, preset, csv=csv, root=folder, images=images, part=part)
     else:
         folders = (place,) if place else FOLDERS[part]
@@ -81,11 +96,8 @@ def _rows(part, table, csv, taken, folder, preset, id_column, images, labels=())
 
 def _test_table(folder, preset, sample, sample_path, id_column, images, with_suffix):
     """The rows to predict: the sample's, with the test table's columns; else the test table's; else the test files."""
-    if sample is not None and sample.columns[0] != id_column:
-        raise ValueError(
-            f"expected the first column of {sample_path} to be {id_column!r} as in the training table, got "
-            f"{sample.columns[0]!r}; rename the column in a copy of the table"
-        )
+    if sample is not None:  # its id column may be called otherwise
+        sample = sample.rename(columns={sample.columns[0]: id_column})
     names = (preset.test_table,) if preset.test_table else TEST_TABLES
     path = next((folder / name for name in names if (folder / name).is_file()), None)
     if path is not None:
@@ -117,8 +129,14 @@ def _check_column(csv, table, column, argument):
 
 def _choose_id(csv, table, sample, id_column):
     if id_column is None:
-        id_column = sample.columns[0] if sample is not None else table.columns[0]
+        named = [column for column in table.columns if not column.startswith("Unnamed:")]
+        id_column = sample.columns[0] if sample is not None else named[0]
     _check_column(csv, table, id_column, "id_column")
+    if id_column.lower().endswith(SUFFIXES):
+        raise ValueError(
+            f"{csv} has no header: its first cell is the image {id_column!r}; name its columns with "
+            "preset=kk.Preset(columns=('id', 'label', ...))"
+        )
     return id_column
 
 
@@ -136,7 +154,7 @@ def _choose_label(csv, table, sample, id_column, label_column):
     shared = [column for column in asked if column in others]
     if len(asked) > 1:  # one column per class
         if shared == asked:
-            return shared
+            return [column for column in others if column in asked]  # bins stand in the order of the table
         shared = [column for column in others if set(table[column]) == set(asked)]
         shared = shared or [column for column in others if set(" ".join(table[column]).split()) == set(asked)]
     if not shared:

@@ -10,6 +10,7 @@ from kagglekit._checks import first_few
 from kagglekit.competition import sources
 
 _COLOURS = ("red", "green", "blue", "yellow")  # in the order of an RGB picture
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _CHANNEL = re.compile(r"(?:c|ch|channel|w)_?\d+", re.IGNORECASE)
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
@@ -50,6 +51,8 @@ def find_pictures(names, images, folders, *, csv, root, taken=()):
         if path not in taken:
             by_name.setdefault(pure.name, []).append(path)
             by_name.setdefault(pure.stem, []).append(path)
+    # Beside a folder that is there no other is searched: a file of that name is another picture.
+    named = any((Path(root) / folder).is_dir() for folder in folders if folder)
     pictures, missing = [], []
     for name in names:
         check_plain(name, csv, root)
@@ -58,7 +61,7 @@ def find_pictures(names, images, folders, *, csv, root, taken=()):
         found = found or next((by_stem[place] for place in places if place in by_stem), [])
         if not found:  # a file in a sub-folder whose name alone is the id, e.g. images/part1/00012.png
             inside = [path for path in by_name.get(name, []) if path.startswith(tuple(f"{f}/" for f in folders))]
-            found = inside or by_name.get(name, [])
+            found = inside or ([] if named else by_name.get(name, []))
         if len(found) > 1:
             raise ValueError(f"{csv}: id {name!r} means several files: {first_few(found)}; give ids as paths")
         pictures += [{"": found[0]}] if found else []
@@ -86,16 +89,22 @@ def _families(names, images, folders):
     alike = all(set(found.get(name, {})) == endings for name in names)
     if len(endings) < 2 or not alike or any(len(paths) > 1 for name in names for paths in found[name].values()):
         return []
-    order = sorted(endings, key=lambda ending: (_COLOURS.index(ending) if ending in _COLOURS else 99, ending))
+    order = sorted(endings, key=_place_of)
     if endings <= set(_COLOURS) or all(_CHANNEL.fullmatch(ending) for ending in endings):
         return [{"": tuple(found[name][ending][0] for ending in order)} for name in names]
     return [{ending: found[name][ending][0] for ending in order} for name in names]
 
 
+def _place_of(ending):
+    """Colours in the order of an RGB picture, numbers by their value, other endings by name."""
+    number = re.search(r"\d+$", ending)
+    return (_COLOURS.index(ending) if ending in _COLOURS else 99, int(number[0]) if number else 0, ending)
+
+
 def check_plain(name, csv, root):
     """Raise `ValueError` for a cell that cannot be a part of a path inside the folder."""
     pure = PurePosixPath(name)
-    if not name.strip() or pure.is_absolute() or ".." in pure.parts or "\\" in name or not name.isprintable():
+    if not name.strip() or pure.is_absolute() or ".." in pure.parts or "\\" in name or _CONTROL.search(name):
         raise ValueError(f"{csv}: id {name!r} does not name a file inside {root}; expected a file name")
 
 

@@ -37,7 +37,10 @@ def read_labels(table, columns, task, where):
 
 
 def _from_column(cells, task, where):
-    task = task or _task_of(cells)
+    if cells.str.contains("|", regex=False).any():  # NIH's form
+        cells = cells.str.replace(" ", "_").str.replace("|", " ", regex=False)
+        task = task or "multi_label"
+    task = task or _task_of(cells, where)
     if task == "single_label":
         return cells, task, None
     if task == "multi_label":
@@ -50,13 +53,19 @@ def _from_column(cells, task, where):
     )
 
 
-def _task_of(cells):
+def _task_of(cells, where):
     """What one column shows: fractions are regression; several known words in a cell are several labels."""
     distinct = pd.unique(cells)
     values = pd.to_numeric(pd.Series(distinct), errors="coerce")
     # "1.0" is a class that pandas once made a float of; 0.25 is a number to predict.
-    if len(values) and values.notna().all() and (values != values.round()).any():
+    fractions = (values.notna() & (values != values.round())).sum()
+    if fractions and values.notna().all():
         return "regression"
+    if fractions > len(values) / 2:
+        raise ValueError(
+            f"{where}: most labels are numbers, but not {first_few(pd.Series(distinct)[values.isna()])}; take these "
+            "rows out, or pass task='single_label'"
+        )
     joined = [cell.split() for cell in distinct if len(cell.split()) > 1]
     words = {word for cell in joined for word in cell}
     if joined and all(word.isdecimal() for word in words):

@@ -6,8 +6,9 @@ import re
 import pandas as pd
 
 from kagglekit.competition import sources
-from kagglekit.competition.layouts.assemble import assemble, plain_rows, read_sample
+from kagglekit.competition.layouts.assemble import assemble, metadata, plain_rows, read_sample
 from kagglekit.competition.layouts.csv_folder import TEST_TABLES, train_table
+from kagglekit.competition.layouts.image_files import list_images
 
 _PIXEL = re.compile(r"(?:pixel[_-]?)?\d+(?:x\d+)?", re.IGNORECASE)
 LEAST_PIXELS = 64
@@ -15,7 +16,10 @@ LEAST_PIXELS = 64
 
 def recognises(folder, preset):
     path = train_table(folder, preset)
-    return path is not None and path.suffix == ".csv" and _pixels(_header(path))[1] >= LEAST_PIXELS
+    if path is None or path.suffix != ".csv" or _pixels(names := _header(path))[1] < LEAST_PIXELS:
+        return False
+    # Columns that are called by bare numbers may be classes, of images that lie in files
+    return not names[-1].isdecimal() or not list_images(folder)
 
 
 def read(folder, preset):
@@ -24,29 +28,43 @@ def read(folder, preset):
     if path is None:
         raise FileNotFoundError(f"no {folder / (preset.train_table or 'train.csv')}; the preset says it is there")
     table, train_sources = _scan(path)
-    label_column = preset.label_column or table.columns[-1]
+    sample, sample_path = read_sample(folder)
+    asked = sample.columns[1] if sample is not None and len(sample.columns) == 2 else None
+    id_column = preset.id_column or ("id" if sample is None else sample.columns[0])
+    others = [column for column in table if column not in (id_column, preset.group_column)]
+    label_column = preset.label_column or (asked if asked in table else others[0] if len(others) == 1 else None)
     if label_column not in table:
-        raise ValueError(f"{path} has no column {label_column!r} before its pixels; it has {list(table.columns)}")
+        raise ValueError(
+            f"{path} has the columns {list(table.columns)} before its pixels; name the label's with label_column="
+        )
+    if preset.group_column is not None and preset.group_column not in table:
+        raise ValueError(
+            f"{path} has no column {preset.group_column!r} before its pixels; it has {list(table.columns)}"
+        )
     names = (preset.test_table,) if preset.test_table else TEST_TABLES
     test_path = next((folder / name for name in names if (folder / name).is_file()), None)
     test_table, test_sources = _scan(test_path) if test_path else (pd.DataFrame(), [])
-    sample, sample_path = read_sample(folder)
+    if test_path and _header(test_path)[-1] != _header(path)[-1]:
+        raise ValueError(f"the pixels of {test_path} stand in another order than those of {path}")
+    train_ids = table[id_column] if id_column in table else [f"train_{number}" for number in range(len(table))]
     ids = [str(number) for number in range(len(test_sources))]
-    id_column = preset.id_column or ("id" if sample is None else sample.columns[0])
-    if sample is not None:
+    if id_column in test_table:
+        ids = test_table[id_column]
+    elif sample is not None:
         if len(sample) != len(test_sources):
             raise ValueError(f"{sample_path} has {len(sample)} rows and {test_path} has {len(test_sources)}")
         ids = sample.iloc[:, 0].tolist()
-    if id_column in table and id_column in test_table:
-        train_ids, ids = table[id_column], test_table[id_column]
-    else:
-        train_ids = [f"train_{number}" for number in range(len(table))]
     train, test = plain_rows(train_ids, train_sources), plain_rows(ids, test_sources)
+    if preset.group_column is not None:
+        train["group"] = table[preset.group_column]
+    used = {id_column, label_column, preset.group_column}
+    train = pd.concat([train, metadata(table, used)], axis=1)
+    test = pd.concat([test, metadata(test_table, used)], axis=1)
     return assemble(folder, preset, train, test, cells=table, sample=sample, columns=(id_column, label_column))
 
 
 def _header(path):
-    with open(path, encoding="utf-8-sig") as file:
+    with open(path, encoding="utf-8-sig", errors="replace") as file:  # the table's own reader names a wrong encoding
         return [name.strip().strip('"') for name in file.readline().rstrip("\r\n").split(",")]
 
 

@@ -42,7 +42,7 @@ def read(folder, preset):
         raise ValueError(f"{sample_path} and the test records differ in {len(strange)} ids, among them {strange[:5]}")
     return assemble(
         folder,
-        preset.with_choices(task=preset.task or "single_label"),
+        preset.with_choices(task=preset.task or _task(train["label"])),
         train[["image_id", "id", "source"]],
         test[["image_id", "id", "source"]],
         cells=train[["label"]].rename(columns={"label": label_column}),
@@ -51,13 +51,18 @@ def read(folder, preset):
     )
 
 
+def _task(labels):
+    """Classes are stored as whole numbers or text; a fraction is a number to predict."""
+    return "regression" if labels.str.fullmatch(r"-?\d+\.\d+(e-?\d+)?").any() else "single_label"
+
+
 def _files(folder, preset, part):
     """The files of a part, by a path that names it; where several sizes lie side by side, those of the largest."""
     place = getattr(preset, f"{part}_images") or ""
     found = sorted(path for suffix in SUFFIXES for path in (folder / place).rglob(f"*{suffix}"))
-    words = ("train", "val") if part == "train" else ("test",)
+    words = re.compile(r"(?<![a-z])(train|val)" if part == "train" else r"(?<![a-z])test", re.IGNORECASE)
     if not place:
-        found = [path for path in found if any(word in str(path.relative_to(folder)).lower() for word in words)]
+        found = [path for path in found if words.search(str(path.relative_to(folder)))]
     tops = {path.relative_to(folder).parts[0] for path in found}
     if len(tops) > 1 and all(re.search(r"\d+x\d+", top) for top in tops):
         largest = max(tops, key=lambda top: int(re.search(r"(\d+)x\d+", top)[1]))
@@ -97,6 +102,8 @@ def _fields(data, path, number):
             if key in features:
                 feature = features[key]
                 for cells in (feature.bytes_list.value, feature.int64_list.value, feature.float_list.value):
+                    if len(cells) > 1:
+                        raise ValueError(f"{path}: record {number} has {len(cells)} values of {key!r}, expected one")
                     if len(cells):
                         return cells[0]
         return None

@@ -119,7 +119,7 @@ def fill_missing(data, columns, how, *, reference=None):
         return _filled(data, data if reference is None else reference, columns, ways)
     if reference is not None:
         raise ValueError("reference= is for a DataFrame; a Competition's train is the reference for its test")
-    kept = sorted({"image_id", "id", "source", "label"} & set(columns))
+    kept = sorted({"image_id", "id", "source", "label", "group"} & set(columns))
     if kept:
         raise ValueError(
             f"{first_few(kept)} of a Competition are never missing; fill labels in the organiser's table, "
