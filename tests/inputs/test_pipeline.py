@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import itertools
 import os
 
 import numpy as np
@@ -36,8 +37,8 @@ def epoch(records, recipe, number=0, folds=(0, 1, 2)):
 
 def digest(batches):
     content = hashlib.sha256()
-    for images, labels in batches:
-        content.update(images.numpy().tobytes() + labels.numpy().tobytes())
+    for part in itertools.chain.from_iterable(batches):
+        content.update(part.numpy().tobytes())
     return content.hexdigest()
 
 
@@ -144,15 +145,59 @@ def test_an_epoch_has_every_row_once_with_its_own_label(records, monkeypatch, ba
     assert orders[0] != orders[1] != list(label_of)
 
 
-@pytest.mark.parametrize("policy", ["light", "all_flips"])
-def test_the_same_seed_gives_the_same_batches_at_any_parallelism(records, monkeypatch, policy):
-    recipe, digests = RECIPE.replace(policy=policy), set()
-    for cores, global_seed in ((1, 0), (2, 1), (8, 2), (None, 3)):
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"policy": "light"},
+        {"policy": "all_flips", "resize": "short_side_crop"},
+        {"policy": "light", "sampling": "label_shuffling", "subset": 0.7, "class_weights": "effective_number"},
+    ],
+)
+def test_the_same_seed_gives_the_same_batches_at_any_parallelism(records, monkeypatch, knobs):
+    recipe, digests = RECIPE.replace(**knobs), set()
+    for cores, calls, global_seed in ((1, 1, 0), (2, 2, 1), (8, 8, 2), (2, None, 3)):
         monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
         tf.random.set_seed(global_seed)
-        digests.add(digest(kk.train_dataset(records, recipe, [0, 1], epochs=2)))
+        digests.add(digest(kk.train_dataset(records, recipe, [0, 1], epochs=2, parallel_calls=calls)))
     assert len(digests) == 1
     assert digest(kk.train_dataset(records, recipe.replace(seed=1), [0, 1], epochs=2)) not in digests
+
+
+def test_evaluation_is_the_same_at_any_parallelism(records):
+    digests = {digest(kk.eval_dataset(records, RECIPE, [0, 1, 2], parallel_calls=calls)) for calls in (1, 2, 8, None)}
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize("task", ["multi_label", "regression", "distribution"])
+def test_targets_of_every_task_come_out_with_their_rows(workspace, task):
+    pixels = np.broadcast_to(np.arange(12, dtype=np.uint8)[:, None, None], (12, 8, 8))
+    if task == "multi_label":
+        labels = [["b"], [], ["a", "c"], ["a"]] * 3
+        targets, preset = np.array([[0, 1, 0], [0, 0, 0], [1, 0, 1], [1, 0, 0]] * 3, np.float32), None
+    elif task == "regression":
+        targets, preset = np.arange(12, dtype=np.float32)[:, None] / 8 - 0.5, None
+        labels = targets[:, 0].tolist()
+    else:
+        targets = np.random.default_rng(0).dirichlet([1, 2, 3], 12).astype(np.float32)
+        labels, preset = targets, kk.Preset(task=task, label_column=("one", "two", "three"))
+    comp = kk.from_arrays(pixels, labels, pixels[:2], name=task, preset=preset)
+    assert comp.task == task
+    records = kk.write_records(comp, [row % 2 for row in range(12)], record_size=8)
+    recipe = RECIPE.replace(image_size=8, channels=1, record_size=8, policy="none")
+    images, found, ids = evaluated(records, recipe, [0, 1])
+    rows = images[:, 0, 0, 0].astype(int)
+    assert [name.decode() for name in ids] == [f"train_{row}" for row in rows]
+    np.testing.assert_allclose(found, targets[rows], rtol=1e-6)
+    assert (records.table([0, 1])["label"].tolist() == found).all()
+    images, found = epoch(records, recipe, folds=(0, 1))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, targets[images[:, 0, 0, 0].astype(int)], rtol=1e-6)
+    assert sorted(images[:, 0, 0, 0]) == list(range(12))
+    assert (evaluated(records, recipe, "test")[1] == np.zeros((2, targets.shape[1]))).all()
+    with pytest.raises(ValueError, match="needs? one class a row"):
+        kk.train_dataset(records, recipe.replace(sampling="balanced"), [0, 1])
+    with pytest.raises(ValueError, match="needs? one class a row"):
+        kk.train_dataset(records, recipe.replace(class_weights="inverse_frequency"), [0, 1])
 
 
 def test_an_epoch_is_the_same_whether_started_with_or_reached_and_unlike_the_others(records):
