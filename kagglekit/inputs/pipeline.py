@@ -127,7 +127,7 @@ def steps_per_epoch(records, recipe, folds):
     return -(-epoch_rows(_expected(records, recipe, records.table(folds))[1]) // recipe.batch_size)
 
 
-def eval_dataset(records, recipe, parts, *, view="identity", parallel_calls=None):
+def eval_dataset(records, recipe, parts, *, view="identity", cache=False, parallel_calls=None):
     """Make the batches of validation and test: every row exactly once, in file order, with its id.
 
     Args:
@@ -135,6 +135,8 @@ def eval_dataset(records, recipe, parts, *, view="identity", parallel_calls=None
         recipe: a `Recipe`: `image_size`, `channels`, `resize` and `batch_size` are used.
         parts: a fold's number, a list of them, or `"test"`.
         view: a test-time view, see `kagglekit.inputs.views.VIEWS`.
+        cache: True keeps the batches of the first pass for the next ones, in memory, if they fit in a quarter of what
+            is free now: for a held-out fold that is read after each epoch. A path keeps them in files of that name.
         parallel_calls: images that are decoded side by side. Defaults to what tf.data finds best.
 
     Returns:
@@ -155,7 +157,18 @@ def eval_dataset(records, recipe, parts, *, view="identity", parallel_calls=None
 
     rows = tf.data.Dataset.from_tensor_slices(records.files(parts)).flat_map(_checked)
     examples = rows.map(example, parallel_calls or tf.data.AUTOTUNE, deterministic=True)
-    return _tuned(examples.batch(recipe.batch_size).prefetch(2))
+    batches = examples.batch(recipe.batch_size)
+    pixels = records.rows(parts) * decoder.size[0] * decoder.size[1] * decoder.channels
+    if not isinstance(cache, bool) or (cache and 4 * pixels < _free_memory() / 4):
+        batches = batches.cache("" if cache is True else str(cache))
+    return _tuned(batches.prefetch(2))
+
+
+def _free_memory():
+    """Bytes that this process may still take; 0 where the system does not say."""
+    with contextlib.suppress(OSError, StopIteration), open("/proc/meminfo", encoding="ascii") as file:
+        return 1024 * int(next(line for line in file if line.startswith("MemAvailable")).split()[1])
+    return 0
 
 
 def _tuned(dataset):
