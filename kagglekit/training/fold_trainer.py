@@ -59,7 +59,7 @@ class FoldTrainer:
             title: what the bar says in front.
         """
         _restore(self.model.variables, self._first_values)
-        held_out = eval_dataset(self.records, self.recipe, fold)
+        held_out = eval_dataset(self.records, self.recipe, fold, cache=True)
         history, last, start = [], None, 0
         for stage, epochs, learning_rate in stages(self.recipe, self.model):
             network = self._network(stage, epochs, learning_rate)

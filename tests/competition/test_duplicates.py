@@ -196,7 +196,10 @@ def thumbnails(pictures):
     return np.stack([likeness.thumbnails(picture.convert("L")) for picture in pictures])
 
 
-@pytest.mark.parametrize("draw", [blobs, waves, rectangles, noise, nearly_flat, slope, eye])
+SLOW = [pytest.param(draw, marks=pytest.mark.slow) for draw in (blobs, waves, slope, eye)]
+
+
+@pytest.mark.parametrize("draw", [rectangles, noise, nearly_flat, *SLOW])
 def test_no_two_of_5000_different_pictures_are_a_pair(draw):
     rng = np.random.default_rng(7)
     pairs, _ = likeness.near_pairs(thumbnails(draw(rng) for _ in range(5000)))

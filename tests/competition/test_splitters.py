@@ -74,7 +74,9 @@ def unevenness(splits, y):
 
 
 @pytest.mark.filterwarnings("ignore:fewer .* of a class:UserWarning", "ignore:The least populated:UserWarning")
-@pytest.mark.parametrize("first", range(0, 200, 25))
+@pytest.mark.parametrize(
+    "first", [0, 75, *(pytest.param(n, marks=pytest.mark.slow) for n in (25, 50, 100, 125, 150, 175))]
+)
 def test_no_public_splitter_is_more_even_on_200_random_problems(first):
     beaten = {}
     for number in range(first, first + 25):
