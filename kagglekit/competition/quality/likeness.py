@@ -23,7 +23,7 @@ HASH_LIKENESS = 0.65  # correlation of two hashes that makes a pair worth a look
 _HALF, _HALF_LIKENESS = 128, 0.28  # what that many of its 256 signs contribute: 6 deviations beyond chance
 _NOISE = 4.0  # grey levels of detail that count as noise: compression leaves 1 to 2 on a thumbnail
 _FEW = 30  # of so few pictures, half of their mean is taken for shared
-_BLOCK = 512  # rows of hashes compared at a time: 120 MB for 60,000 images
+_BLOCK = 128  # rows of hashes compared at a time: 30 MB for 60,000 images
 
 
 def thumbnails(grey):
