@@ -37,7 +37,7 @@ _MODULE_OF = {
     "fold_report": "competition.fold_checks",
     "save_folds": "competition.folds",
     "load_folds": "competition.folds",
-    "write_records": "inputs.records",
+    "write_records": "inputs.writing",
     "open_records": "inputs.records",
     "verify_records": "inputs.records",
     "train_dataset": "inputs.pipeline",

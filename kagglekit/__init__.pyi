@@ -23,7 +23,7 @@ from kagglekit.inputs.pipeline import eval_dataset as eval_dataset
 from kagglekit.inputs.pipeline import train_dataset as train_dataset
 from kagglekit.inputs.records import open_records as open_records
 from kagglekit.inputs.records import verify_records as verify_records
-from kagglekit.inputs.records import write_records as write_records
+from kagglekit.inputs.writing import write_records as write_records
 from kagglekit.models.backbones import list_backbones as list_backbones
 from kagglekit.models.heads import build_classifier as build_classifier
 from kagglekit.models.heads import freeze_backbone as freeze_backbone

@@ -28,6 +28,7 @@ class Recipe:
         record_size: short side of the stored images, pixels; larger images are reduced once, none is enlarged.
         batch_size: images a step.
         policy: name of an augmentation policy, see `kagglekit.inputs.augment.POLICIES`.
+        mix: `"none"`, or how pictures of a batch are mixed with their labels, see `kagglekit.inputs.mix.MIXES`.
         augment_strength: factor on the policy's strengths; 0 switches it off, 1 is the policy as it stands.
         sampling: how often an epoch sees the classes: `"none"` (every row once), `"label_shuffling"`, `"balanced"`,
             `"square_root"`, or a mapping from class names to factors, see `kagglekit.inputs.sampling`.
@@ -70,6 +71,7 @@ class Recipe:
     batch_size: int = 32
     policy: str = "light"
     augment_strength: float = 1.0
+    mix: str = "none"
     sampling: str | dict = "none"
     subset: float = 1.0
     class_weights: str = "none"

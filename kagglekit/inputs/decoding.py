@@ -1,15 +1,43 @@
-"""Stored bytes to a float picture of the network's size: decoded no larger than needed, cut while decoding."""
+"""Stored bytes to pictures: decoded no larger than needed, and brought to the network's size.
 
-import tensorflow as tf
+JPEGs are decoded by simplejpeg (libjpeg-turbo itself), or by OpenCV where that is not installed; with the accurate DCT,
+which costs nothing beside SIMD, both give PIL's pixels, reduced ones included.
+"""
 
-_RATIOS = (1, 2, 4, 8)  # by which libjpeg can reduce while it decodes
+import cv2
+import numpy as np
+
+try:
+    import simplejpeg
+except ImportError:  # Kaggle's image without network; a fifth slower
+    simplejpeg = None
+
+_RATIOS = (8, 4, 2)  # by which libjpeg can reduce fast while it decodes
+# What OpenCV calls them, for colour and for grey
+_REDUCED = {
+    3: {
+        1: cv2.IMREAD_COLOR,
+        2: cv2.IMREAD_REDUCED_COLOR_2,
+        4: cv2.IMREAD_REDUCED_COLOR_4,
+        8: cv2.IMREAD_REDUCED_COLOR_8,
+    },
+    1: {
+        1: cv2.IMREAD_GRAYSCALE,
+        2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
+        4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+        8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
+    },
+}
+GREY = 128  # beside a letterboxed picture
 
 
 class Decoder:
     """Decodes the images of one set of records for one recipe.
 
+    Boxes are `(top, left, height, width)` in pixels of the stored picture.
+
     Args:
-        records: `Records`: number of planes, bits, kind of file and size of the stored images are used.
+        records: `Records`: number of planes and bits of the stored images are used.
         recipe: a `Recipe`: `image_size`, `channels` and `resize` are used.
     """
 
@@ -17,94 +45,118 @@ class Decoder:
         size = recipe.image_size
         self.size = size if isinstance(size, tuple) else (size, size)
         self.channels, self.resize = recipe.channels, recipe.resize
-        about = records.manifest
-        self.planes, self.deep, self.jpeg = about["planes"], about["bits"] == 16, about["jpeg"]
+        self.planes, self.deep = records.manifest["planes"], records.manifest["bits"] == 16
         if self.planes > 1 and self.planes != self.channels:
             raise ValueError(
                 f"the records hold pictures of {self.planes} files a row; use recipe.replace(channels={self.planes})"
             )
         if self.planes == 1 and self.channels not in (1, 3):
             raise ValueError(f"the records hold one file a row, so channels must be 1 or 3, got {self.channels}")
-        # libjpeg reduces while it decodes only where that leaves at least the network's size.
-        self.ratios = [ratio for ratio in _RATIOS if ratio == 1 or about["record_size"] >= ratio * min(self.size)]
-        # Antialiasing costs five times the resize itself and changes nothing visible below a reduction of 2.
-        self.antialias = not self.jpeg and about["record_size"] > 2 * min(self.size)
 
-    def box(self, height, width, place=None):
-        """Return the part of a stored picture that is used, `(top, left, height, width)` in pixels.
+    def box(self, shape, place=(0.5, 0.5)):
+        """Return the part of a stored picture that the network sees.
 
-        The whole picture, or for `short_side_crop` the largest part of the network's shape, in the middle or where
-        `place` (two shares from 0 to 1) says.
+        The whole picture; for `short_side_crop` the largest part of the network's shape, in the middle or where `place`
+        (two shares from 0 to 1) says; for `letterbox` more than the picture, of the network's shape.
         """
-        if self.resize != "short_side_crop":
-            return tf.zeros_like(height), tf.zeros_like(width), height, width
-        across = tf.cast(tf.stack([height, width]), tf.float32) / tf.constant(self.size, tf.float32)
-        lengths = tf.cast(tf.round(tf.reduce_min(across) * tf.constant(self.size, tf.float32)), tf.int32)
-        lengths = tf.clip_by_value(lengths, 1, tf.stack([height, width]))
-        room = tf.cast(tf.stack([height, width]) - lengths, tf.float32)
-        start = tf.cast(tf.floor(room * (0.5 if place is None else place)), tf.int32)
-        return start[0], start[1], lengths[0], lengths[1]
+        height, width = shape
+        if self.resize == "short_side_crop":
+            scale = min(height / self.size[0], width / self.size[1])
+            lengths = [min(max(1, round(scale * side)), full) for side, full in zip(self.size, shape, strict=True)]
+            top, left = (int((full - side) * at) for full, side, at in zip(shape, lengths, place, strict=True))
+            return top, left, *lengths
+        if self.resize == "letterbox":
+            inner, before = self._letterbox(shape)
+            scale = height / inner[0], width / inner[1]
+            return (
+                -before[0] * scale[0],
+                -before[1] * scale[1],
+                self.size[0] * scale[0],
+                self.size[1] * scale[1],
+            )
+        return 0, 0, height, width
 
-    def picture(self, planes, box, *, whole=False):
-        """Decode the box and bring it to the network's size.
+    def decode(self, planes, shape, window):
+        """Decode a picture, a JPEG reduced as far as leaves the window at least the network's size.
 
         Args:
-            planes: string tensor `(planes,)` of encoded bytes.
-            box: what `box` returned, or a part of that.
-            whole: True where the box is the whole picture, which then need not be cut.
+            planes: encoded bytes of each plane.
+            shape: stored `(height, width)`.
+            window: the box that will be looked at.
 
         Returns:
-            float32 in `[0, 255]` of shape `(height, width, channels)`.
+            The whole picture, `(height, width, channels)`, uint8; float32 in `[0, 255]` where it has 16 bits.
         """
+        room = min(window[2] / self.size[0], window[3] / self.size[1])
+        ratio = next((ratio for ratio in _RATIOS if room >= ratio), 1)
         if self.planes == 1:
-            image = self._decoded(planes[0], box, self.channels, whole)
-        else:
-            parts = [self._decoded(planes[number], box, 1, whole) for number in range(self.planes)]
-            image = tf.concat(parts, axis=-1)
-        image = self._resized(image)
-        if self.deep:
-            image = image / 257.0
-        return tf.ensure_shape(image, (*self.size, self.channels))
+            return _decoded(planes[0], self.channels, shape, ratio)
+        return np.concatenate([_decoded(plane, 1, shape, ratio) for plane in planes], axis=2)
 
-    def _decoded(self, content, box, channels, whole):
-        if self.jpeg:
-            return self._jpeg(content, box, channels, whole)
-        dtype, scale = (tf.uint16, 257) if self.deep else (tf.uint8, 1)  # decode_image would scale a JPEG by 256
-        return tf.cond(
-            tf.io.is_jpeg(content),
-            lambda: tf.cast(self._jpeg(content, box, channels, whole), dtype) * scale,
-            lambda: self._other(content, box, channels, dtype),
-        )
+    def fit(self, image, box, shape, out):
+        """Write the box of a decoded picture, brought to the network's size, into `out`.
 
-    def _jpeg(self, content, box, channels, whole):
-        def reduced(ratio):
-            if whole:
-                return tf.io.decode_jpeg(content, channels, ratio)
-            window = tf.stack(box) // ratio  # crop_window counts reduced pixels
-            window = tf.concat([window[:2], tf.maximum(window[2:], 1)], axis=0)
-            return tf.raw_ops.DecodeAndCropJpeg(contents=content, crop_window=window, channels=channels, ratio=ratio)
+        Bilinear down to half the size, beyond that the mean of the pixels: nothing aliases.
 
-        if len(self.ratios) == 1:
-            return reduced(1)
-        # The largest ratio that leaves the box at least as large as the network's input, on both sides
-        room = tf.reduce_min(tf.stack(box[2:]) // tf.constant(self.size))
-        branch = sum(tf.cast(room >= ratio, tf.int32) for ratio in self.ratios[1:])
-        return tf.switch_case(branch, [lambda ratio=ratio: reduced(ratio) for ratio in self.ratios])
+        Args:
+            image: what `decode` returned.
+            box: what `box` returned, or a part of that.
+            shape: stored `(height, width)`.
+            out: float32 array `(height, width, channels)` of the network's size.
+        """
+        if self.resize == "letterbox":
+            (height, width), (top, left) = self._letterbox(shape)
+            out[:] = GREY
+            out[top : top + height, left : left + width] = _resized(image, (height, width))
+            whole = self.box(shape)
+            if box != whole:  # a part of the finished picture
+                scale = self.size[0] / whole[2], self.size[1] / whole[3]
+                part = [(box[i] - whole[i]) * scale[i] for i in (0, 1)] + [box[i] * scale[i - 2] for i in (2, 3)]
+                out[:] = _resized(_cut(out, part), self.size)
+            return
+        scale = image.shape[0] / shape[0], image.shape[1] / shape[1]
+        part = _cut(image, [edge * scale[number % 2] for number, edge in enumerate(box)])
+        out[:] = part if part.shape[:2] == self.size else _resized(part, self.size)
 
-    def _other(self, content, box, channels, dtype):
-        image = tf.io.decode_image(content, channels=channels, dtype=dtype, expand_animations=False)
-        top, left, height, width = box
-        return image[top : top + height, left : left + width]
+    def _letterbox(self, shape):
+        """Height and width of the whole picture inside the network's size, and what lies above and left of it."""
+        scale = min(self.size[0] / shape[0], self.size[1] / shape[1])
+        inner = [min(max(1, round(full * scale)), side) for full, side in zip(shape, self.size, strict=True)]
+        return inner, [(side - part) // 2 for side, part in zip(self.size, inner, strict=True)]
 
-    def _resized(self, image):
-        """uint8 or uint16 to float32 of the network's size; letterbox puts grey beside what is too narrow."""
-        if self.resize != "letterbox":
-            return tf.image.resize(image, self.size, antialias=self.antialias)
-        shape = tf.cast(tf.shape(image)[:2], tf.float32)
-        scale = tf.reduce_min(tf.constant(self.size, tf.float32) / shape)
-        inner = tf.clip_by_value(tf.cast(tf.round(shape * scale), tf.int32), 1, tf.constant(self.size))
-        image = tf.image.resize(image, inner, antialias=self.antialias)
-        before = (tf.constant(self.size) - inner) // 2
-        after = tf.constant(self.size) - inner - before
-        grey = 32896.0 if self.deep else 128.0
-        return tf.pad(image, tf.stack([[before[0], after[0]], [before[1], after[1]], [0, 0]]), constant_values=grey)
+
+def _decoded(content, channels, shape, ratio):
+    jpeg = content[:3] == b"\xff\xd8\xff"
+    if jpeg and simplejpeg is not None:
+        space = "RGB" if channels == 3 else "GRAY"
+        if ratio == 1:
+            return simplejpeg.decode_jpeg(content, space)
+        least = [-(-side // ratio) for side in shape]
+        return simplejpeg.decode_jpeg(content, space, min_height=least[0], min_width=least[1])
+    flags = _REDUCED[channels][ratio if jpeg else 1] | cv2.IMREAD_IGNORE_ORIENTATION
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), flags | cv2.IMREAD_ANYDEPTH)
+    if image is None:
+        raise ValueError("OpenCV cannot decode it")
+    if image.dtype == np.uint16:
+        image = image.astype(np.float32) / 257
+    if channels == 3:
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return image[..., None]
+
+
+def _cut(image, box):
+    """The whole pixels of a box, one at the least."""
+    top, left, height, width = (round(edge) for edge in box)
+    top, left = min(top, image.shape[0] - 1), min(left, image.shape[1] - 1)
+    return image[top : top + max(1, height), left : left + max(1, width)]
+
+
+def _resized(image, size):
+    """float32 of that size; each axis on its own is averaged where it shrinks to less than half."""
+    image = np.ascontiguousarray(image, np.float32)
+    steps = [side if image.shape[axis] > 2 * side else image.shape[axis] for axis, side in enumerate(size)]
+    if steps != list(image.shape[:2]):
+        image = cv2.resize(image, steps[::-1], interpolation=cv2.INTER_AREA)
+    if tuple(steps) != tuple(size):
+        image = cv2.resize(image, tuple(size)[::-1], interpolation=cv2.INTER_LINEAR)
+    return image.reshape(*size, -1)

@@ -1,41 +1,42 @@
-"""Shards to batches. Training and evaluation are two functions: only one of them may shuffle, augment or repeat."""
+"""Shards to batches. Training and evaluation are two functions: only one of them may shuffle, augment or repeat.
+
+A batch is made by one Python function from the numbers of its rows: reading, decoding, warping and colour are a few
+calls of libraries that leave the interpreter's lock, so tf.data makes a batch on each processor at a time.
+"""
 
 import contextlib
 import ctypes
 import functools
 import os
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from kagglekit._checks import check_choice
-from kagglekit.inputs.augment import augmented, random_box
+from kagglekit.inputs.augment import apply, check_policy, draw
 from kagglekit.inputs.decoding import Decoder
-from kagglekit.inputs.sampling import class_factors, class_weights, epoch_counts, epoch_rows, expected_counts
-from kagglekit.inputs.shards import check_shard
-from kagglekit.inputs.views import VIEWS
-
-SHUFFLE_BYTES = 64 * 2**20  # encoded records held for shuffling
-CYCLE = 8  # shards read side by side; a constant, since it decides the order
+from kagglekit.inputs.mix import MIXES
+from kagglekit.inputs.order import EpochOrder, batch_generator, row_generator
+from kagglekit.inputs.reading import BatchBuffers, RowReader
+from kagglekit.inputs.sampling import class_factors, class_weights, epoch_rows, expected_counts
+from kagglekit.inputs.views import VIEWS, apply_view, view_box
 
 
 def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights=None, parallel_calls=None):
     """Make shuffled, augmented batches for training.
 
     Order and augmentation follow from the recipe's seed, the epoch and the row's number alone: the same seed gives the
-    same batches at any parallelism, and epoch 3 is the same whether it is started with or reached. Shards are taken in
-    a new order in each epoch and read side by side, and whole windows of some 64 MB of encoded images are shuffled.
+    same batches at any parallelism, and epoch 3 is the same whether it is started with or reached.
 
     Args:
         records: `Records`.
-        recipe: a `Recipe`: `image_size`, `channels`, `resize`, `batch_size`, `policy`, `augment_strength`, `sampling`,
-            `subset`, `class_weights` and `seed` are used.
+        recipe: a `Recipe`: `image_size`, `channels`, `resize`, `batch_size`, `policy`, `augment_strength`, `mix`,
+            `sampling`, `subset`, `class_weights` and `seed` are used.
         folds: numbers of the folds to train on.
         start_epoch: number of the first epoch.
         epochs: number of epochs. Defaults to no end.
         weights: weight of each row in the loss: a Series or dict by image_id. Defaults to the recipe's class weights.
-        parallel_calls: images that are decoded side by side. Defaults to the number of processors.
+        parallel_calls: batches that are made side by side. Defaults to the number of processors, at most 16.
 
     Returns:
         `tf.data.Dataset` of `(images, labels)`: float32 in `[0, 255]` of shape `(batch, height, width, channels)` and
@@ -45,7 +46,8 @@ def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights
 
     Raises:
         ValueError: if a shard is missing or cut, or the recipe does not fit the records.
-        tf.errors.InvalidArgumentError: while reading, naming file and record, if a shard has changed since it was made.
+        tf.errors.InvalidArgumentError: while reading, naming file and record, if a record has changed since it was
+            written.
 
     Example:
 
@@ -57,74 +59,44 @@ def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights
     >>> images.dtype.name, labels.shape.as_list()
     ('float32', [64, 10])
     """
-    decoder = Decoder(records, recipe)
-    files, table = tf.constant(records.files(folds)), records.table(folds)
-    labels, expected = _expected(records, recipe, table)
-    seen_more = bool((expected != 1).any())
-    row_weights = _row_weights(records, recipe, table, labels, weights)
-    growth = max(1.0, float(expected.mean()))  # rows that are seen several times fill the window faster
-    window = int(min(len(table), SHUFFLE_BYTES / records.mean_bytes(folds) / growth))
-    window = max(recipe.batch_size, window)
-    # A constant, not AUTOTUNE: within flat_map nothing tunes it. Order is kept, so the number changes no batch.
-    calls = parallel_calls or os.cpu_count() or 1
-    places = np.zeros(table["row"].max() + 1, np.int64)
-    places[table["row"]] = np.arange(len(table))  # line of the competition's table -> line of this one
-    places = tf.constant(places)
+    check_policy(recipe.policy)
+    decoder, reader = Decoder(records, recipe), RowReader(records, folds)
+    labels = reader.index["label"]
+    expected = _expected(records, recipe, labels)
+    order = EpochOrder(expected, labels, recipe, records.mean_bytes(folds))
+    row_weights = _row_weights(records, recipe, reader.index["image_id"], labels, weights)
+    classes, rows = len(records.class_names), reader.index["row"]
+    single, anywhere = records.task == "single_label", recipe.resize == "short_side_crop"
+    buffers = BatchBuffers((recipe.batch_size, *decoder.size, decoder.channels))
+    steps, mix = order.steps, MIXES[recipe.mix]
 
-    @tf.autograph.experimental.do_not_convert
-    def counts_of(epoch):
-        counts = epoch_counts(expected, labels, recipe.seed, int(epoch))
-        return counts.astype(np.int32)
+    def batch(step):
+        epoch, number = divmod(int(step), steps)
+        numbers, copies = order.batch(epoch, number)
+        images = buffers.take(len(numbers))
+        for place, (line, copy, planes) in enumerate(zip(numbers, copies, reader.read(numbers), strict=True)):
+            rng, shape = row_generator(recipe.seed, epoch, rows[line], copy), reader.shape(line)
+            box = decoder.box(shape, rng.uniform(size=2)) if anywhere else decoder.box(shape)
+            drawn = draw(recipe.policy, rng, box=box, size=decoder.size, strength=recipe.augment_strength)
+            image = decoder.decode(planes, shape, drawn.window)
+            images[place] = apply(drawn, image, shape, border=decoder.border)
+        targets = np.eye(classes, dtype=np.float32)[labels[numbers]] if single else labels[numbers]
+        chosen = None if row_weights is None else row_weights[numbers]
+        if mix is not None:
+            rng = batch_generator(recipe.seed, epoch, number)
+            images, targets, chosen = mix(images, targets, chosen, rng)
+        return (images, targets) if chosen is None else (images, targets, chosen)
 
-    def repeated(rows, counts):
-        """Rows as often as the epoch sees them, each with the number of its copy."""
-        number = tf.io.parse_example(rows, {"row": tf.io.FixedLenFeature([], tf.int64)})["row"]
-        times = tf.gather(counts, tf.gather(places, number))
-        first = tf.repeat(tf.cumsum(times, exclusive=True), times)
-        return tf.repeat(rows, times), tf.range(tf.reduce_sum(times)) - first
-
-    def one_epoch(epoch):
-        seed = tf.random.experimental.stateless_fold_in(tf.constant([recipe.seed, 0], tf.int64), epoch)
-        shards = tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(files, seed))
-        rows = shards.interleave(_checked, cycle_length=CYCLE, block_length=16)
-        counts = tf.numpy_function(counts_of, [epoch], tf.int32, stateful=False) if seen_more else None
-
-        # Dataset.shuffle depends on the process's global seed; shuffling whole windows depends on ours alone.
-        def shuffled(number, rows):
-            rows, copies = repeated(rows, counts) if seen_more else (rows, tf.zeros_like(rows, tf.int32))
-            order = tf.random.experimental.stateless_fold_in(seed, number)
-            order = tf.random.experimental.stateless_shuffle(tf.range(tf.shape(rows)[0]), order)
-            return tf.gather(rows, order), tf.gather(copies, order)
-
-        rows = rows.batch(window).enumerate().map(shuffled).unbatch()
-        examples = rows.map(lambda row, copy: example(row, copy, seed), calls, deterministic=True)
-        return examples.batch(recipe.batch_size)
-
-    def example(row, copy, seed):
-        features = tf.io.parse_single_example(row, _features(records))
-        seed = tf.random.experimental.stateless_fold_in(seed, features["row"])
-        if seen_more:
-            seed = tf.random.experimental.stateless_fold_in(seed, copy)
-        place = tf.random.stateless_uniform([2], seed) if recipe.resize == "short_side_crop" else None
-        box = decoder.box(tf.cast(features["height"], tf.int32), tf.cast(features["width"], tf.int32), place)
-        part = random_box(box, seed, recipe.policy, recipe.augment_strength)
-        whole = part is box and place is None
-        image = decoder.picture(features["image"], part, whole=whole)
-        image = augmented(image, seed, recipe.policy, recipe.augment_strength)
-        target = features["label"]
-        if records.task == "single_label":
-            target = tf.one_hot(target, len(records.class_names))
-        if row_weights is None:
-            return image, target
-        return image, target, tf.gather(row_weights, tf.gather(places, features["row"]))
-
-    stop = tf.int64.max if epochs is None else start_epoch + epochs
-    return _tuned(tf.data.Dataset.range(start_epoch, stop).flat_map(one_epoch).prefetch(2))
+    types = (tf.float32,) * (2 if row_weights is None else 3)
+    shapes = ((None, *decoder.size, decoder.channels), (None, classes), (None,))
+    stop = tf.int64.max if epochs is None else (start_epoch + epochs) * steps
+    return _batches(batch, range(start_epoch * steps, stop), types, shapes, parallel_calls)
 
 
 def steps_per_epoch(records, recipe, folds):
     """Return the number of batches of an epoch of `train_dataset`."""
-    return -(-epoch_rows(_expected(records, recipe, records.table(folds))[1]) // recipe.batch_size)
+    expected = _expected(records, recipe, records.index(folds)["label"])
+    return -(-epoch_rows(expected) // recipe.batch_size)
 
 
 def eval_dataset(records, recipe, parts, *, view="identity", cache=False, parallel_calls=None):
@@ -137,7 +109,7 @@ def eval_dataset(records, recipe, parts, *, view="identity", cache=False, parall
         view: a test-time view, see `kagglekit.inputs.views.VIEWS`.
         cache: True keeps the batches of the first pass for the next ones, in memory, if they fit in a quarter of what
             is free now: for a held-out fold that is read after each epoch. A path keeps them in files of that name.
-        parallel_calls: images that are decoded side by side. Defaults to what tf.data finds best.
+        parallel_calls: batches that are made side by side. Defaults to the number of processors, at most 16.
 
     Returns:
         `tf.data.Dataset` of `(images, labels, image_ids)`: float32 in `[0, 255]`, int64 class numbers (-1 for test; for
@@ -147,21 +119,43 @@ def eval_dataset(records, recipe, parts, *, view="identity", cache=False, parall
         as `train_dataset`.
     """
     check_choice("view", view, VIEWS)
-    decoder = Decoder(records, recipe)
+    decoder, reader = Decoder(records, recipe), RowReader(records, parts)
+    labels, ids = reader.index["label"], reader.index["image_id"]
+    buffers = BatchBuffers((recipe.batch_size, *decoder.size, decoder.channels))
 
-    def example(row):
-        features = tf.io.parse_single_example(row, _features(records))
-        box = decoder.box(tf.cast(features["height"], tf.int32), tf.cast(features["width"], tf.int32))
-        image = decoder.picture(features["image"], box, whole=recipe.resize != "short_side_crop")
-        return VIEWS[view](image), features["label"], features["image_id"]
+    def batch(step):
+        numbers = np.arange(step * recipe.batch_size, min((step + 1) * recipe.batch_size, len(reader)))
+        images = buffers.take(len(numbers))
+        for image, line, planes in zip(images, numbers, reader.read(numbers), strict=True):
+            shape = reader.shape(line)
+            box = view_box(view, decoder.box(shape))
+            decoder.fit(decoder.decode(planes, shape, box), box, shape, out=image)
+            if view != "identity":
+                image[:] = apply_view(image, view)
+        return images, labels[numbers], np.char.encode(ids[numbers], "utf-8").astype(object)
 
-    rows = tf.data.Dataset.from_tensor_slices(records.files(parts)).flat_map(_checked)
-    examples = rows.map(example, parallel_calls or tf.data.AUTOTUNE, deterministic=True)
-    batches = examples.batch(recipe.batch_size)
-    pixels = records.rows(parts) * decoder.size[0] * decoder.size[1] * decoder.channels
+    single = records.task == "single_label"
+    types = (tf.float32, tf.int64 if single else tf.float32, tf.string)
+    shapes = ((None, *decoder.size, decoder.channels), (None,) if single else (None, labels.shape[1]), (None,))
+    batches = _batches(batch, range(-(-len(reader) // recipe.batch_size)), types, shapes, parallel_calls)
+    pixels = len(reader) * decoder.size[0] * decoder.size[1] * decoder.channels
     if not isinstance(cache, bool) or (cache and 4 * pixels < _free_memory() / 4):
-        batches = batches.cache("" if cache is True else str(cache))
-    return _tuned(batches.prefetch(2))
+        batches = batches.cache("" if cache is True else str(cache)).prefetch(1)
+    return batches
+
+
+def _batches(batch, steps, types, shapes, parallel_calls):
+    """A dataset of what `batch(step)` returns, several steps side by side, in order."""
+    _keep_freed_memory()
+
+    @tf.autograph.experimental.do_not_convert
+    def made(step):
+        parts = tf.numpy_function(batch, [step], types, stateful=False)
+        return tuple(tf.ensure_shape(part, shape) for part, shape in zip(parts, shapes, strict=False))
+
+    dataset = tf.data.Dataset.range(steps.start, steps.stop)
+    calls = parallel_calls or min(os.cpu_count() or 1, 16)
+    return dataset.map(made, calls, deterministic=True).prefetch(1)
 
 
 def _free_memory():
@@ -171,20 +165,9 @@ def _free_memory():
     return 0
 
 
-def _tuned(dataset):
-    """The dataset with one thread for each image: images are decoded side by side, not in slices.
-
-    Pixels then do not depend on the number of threads either (a mean over slices rounds otherwise).
-    """
-    _keep_freed_memory()
-    options = tf.data.Options()
-    options.threading.max_intra_op_parallelism = 1
-    return dataset.with_options(options)
-
-
 @functools.cache
 def _keep_freed_memory():
-    """Let glibc keep the memory of one batch for the next, up to 1 GB a block.
+    """Let glibc keep the memory of one picture for the next, up to 1 GB a block.
 
     By default it goes back to the system and is taken, and cleared, page by page again: a quarter of the pipeline's
     time. Reference: https://man7.org/linux/man-pages/man3/mallopt.3.html
@@ -196,60 +179,19 @@ def _keep_freed_memory():
         mallopt(mmap_threshold, 2**30)
 
 
-def _features(records):
-    """What is read of a record."""
-    number = tf.io.FixedLenFeature([], tf.int64)
-    single = records.task == "single_label"
-    return {
-        "image": tf.io.FixedLenFeature([records.manifest["planes"]], tf.string),
-        "image_id": tf.io.FixedLenFeature([], tf.string),
-        "label": number if single else tf.io.FixedLenFeature([len(records.class_names)], tf.float32),
-        "row": number,
-        "height": number,
-        "width": number,
-    }
-
-
-_whole = {}  # shard -> size and time of the file that was found whole
-
-
-def _checked(file):
-    """The records of a shard, which is compared with its sidecar when this process first opens it.
-
-    TensorFlow names neither file nor row of a damaged record; this costs a hundredth of decoding, once.
-    """
-    return tf.data.TFRecordDataset(tf.ensure_shape(tf.numpy_function(_check, [file], tf.string), []))
-
-
-@tf.autograph.experimental.do_not_convert
-def _check(name):
-    path = Path(tf.compat.as_str(name))
-    about = path.stat()
-    if _whole.get(path) != (about.st_size, about.st_mtime_ns):
-        for damage in check_shard(path):
-            raise ValueError(
-                f"{path}, record {damage['record']} ({damage['image_id']!r}): {damage['problem']}; delete the file and "
-                "call kk.write_records again"
-            )
-        _whole[path] = (about.st_size, about.st_mtime_ns)
-    return name
-
-
-def _expected(records, recipe, table):
-    """Labels as an array, and how often each row of the table is seen in an epoch, in expectation."""
-    labels = np.array(table["label"].tolist())
-    classes = len(records.class_names)
+def _expected(records, recipe, labels):
+    """How often each row is seen in an epoch, in expectation."""
     sampling = class_factors(recipe.sampling, records.class_names)
-    return labels, expected_counts(labels, classes, sampling, recipe.subset)
+    return expected_counts(labels, len(records.class_names), sampling, recipe.subset)
 
 
-def _row_weights(records, recipe, table, labels, weights):
+def _row_weights(records, recipe, image_ids, labels, weights):
     if weights is not None:
         weights = dict(weights)
-        lacking = [name for name in table["image_id"] if name not in weights]
+        lacking = [name for name in image_ids.tolist() if name not in weights]
         if lacking:
             raise ValueError(f"weights lack {len(lacking)} images, among them {lacking[:5]}")
-        return tf.constant([weights[name] for name in table["image_id"]], tf.float32)
+        return np.array([weights[name] for name in image_ids.tolist()], np.float32)
     if recipe.class_weights == "none":
         return None
-    return tf.constant(class_weights(labels, len(records.class_names), recipe.class_weights)[labels])
+    return class_weights(labels, len(records.class_names), recipe.class_weights)[labels]

@@ -4,6 +4,7 @@ Nothing here needs TensorFlow, so that worker processes start at once.
 """
 
 import contextlib
+import itertools
 import os
 import zipfile
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from kagglekit._files import content_hash, written_whole
 from kagglekit.competition import sources
-from kagglekit.competition.tfrecord_format import FRAME_BYTES, frame, make_example
+from kagglekit.competition.tfrecord_format import DATA_AT, frame, make_example
 from kagglekit.inputs.encoding import encode_image
 
 
@@ -61,8 +62,9 @@ def write_shard(root, rows, path, settings):
         return _entry(path, known), []
     sidecar.unlink(missing_ok=True)
     columns = {name: [] for name in ("image_id", "id", "row", "label", "crc", "digest", "height", "width")}
+    columns |= {"at": [], "length": []}  # where the planes' bytes stand in the file
     columns |= {f"metadata_{name}": [] for name in settings["metadata"]}
-    ends, bits, jpeg, grey, planes, problems = [], 8, True, True, set(), []
+    ends, bits, jpeg, grey, planes, problems = [0], 8, True, True, set(), []
     with _written(path) as file:
         for row in rows:
             try:
@@ -71,11 +73,13 @@ def write_shard(root, rows, path, settings):
                 problems.append(f"{sources.name_of(row['source'])} ({str(error) or type(error).__name__})")
                 continue
             example = make_example(_features(row, content, about, settings["metadata"]))
-            file.write(frame(example))
+            framed = frame(example)
+            file.write(framed)
+            about["at"], about["length"] = _places(example, content, ends[-1] + DATA_AT)
             ends.append(file.tell())
             bits, jpeg, grey = max(bits, about["bits"]), jpeg and about["jpeg"], grey and about["grey"]
             planes.add(len(content))
-            values = row | about | {"crc": google_crc32c.value(example), "digest": about["digest"][:16]}
+            values = row | about | {"crc": google_crc32c.value(framed), "digest": about["digest"][:16]}
             values |= {f"metadata_{name}": row[name] for name in settings["metadata"]}
             for name, cells in columns.items():
                 cells.append(values[name])
@@ -83,6 +87,8 @@ def write_shard(root, rows, path, settings):
             raise _Unwritten
     if problems:
         return None, problems
+    if len(planes) > 1:  # no table; `write_records` refuses such rows
+        columns["at"] = columns["length"] = []
     about = {
         "key": key,
         "bytes": ends[-1],
@@ -126,21 +132,19 @@ def check_shard(path):
     known = read_sidecar(path.with_suffix(".npz"))
     if known is None:
         return [_damage(path, -1, "", "its sidecar is missing or damaged")]
-    ids, crcs, ends = known["image_id"], known["crc"], known["end"]
+    ids, crcs, ends = known["image_id"], known["crc"], known["end"]  # of each record, after a 0
     if not path.is_file():
         return [_damage(path, -1, "", "the file is missing")]
-    damaged, start = [], 0
+    damaged = []
     with open(path, "rb") as file:
-        for number, end in enumerate(ends.tolist()):
+        for number, (start, end) in enumerate(itertools.pairwise(ends.tolist())):
             file.seek(start)
             content = file.read(end - start)
-            data = content[FRAME_BYTES - 4 : -4]
             if len(content) < end - start:
                 damaged.append(_damage(path, number, ids[number], "the file ends before it or within it"))
                 break
-            if frame(data) != content or google_crc32c.value(data) != crcs[number]:
+            if google_crc32c.value(content) != crcs[number]:
                 damaged.append(_damage(path, number, ids[number], "its bytes have changed"))
-            start = end
     if not damaged and path.stat().st_size != ends[-1]:
         damaged.append(_damage(path, len(ids), "", "there are bytes behind the last record"))
     return damaged
@@ -148,6 +152,16 @@ def check_shard(path):
 
 def _damage(path, number, image_id, problem):
     return {"shard": str(path), "record": number, "image_id": str(image_id), "problem": problem}
+
+
+def _places(example, planes, start):
+    """Offset and length of each plane's bytes in the shard, found in the message, which holds them as they are."""
+    offsets, found = [], 0
+    for plane in planes:
+        found = example.index(plane, found)
+        offsets.append(start + found)
+        found += len(plane)
+    return offsets, [len(plane) for plane in planes]
 
 
 def _features(row, content, about, metadata):

@@ -8,7 +8,7 @@ from tqdm.auto import tqdm
 
 from kagglekit._files import content_hash, written_whole
 from kagglekit.competition.tables import as_series
-from kagglekit.inputs.records import write_records
+from kagglekit.inputs.writing import write_records
 from kagglekit.predictions.metrics import check_metric
 from kagglekit.training.fold_trainer import FoldTrainer
 from kagglekit.training.runs import adopt_folds, open_run

@@ -7,7 +7,7 @@ import pandas as pd
 
 from kagglekit._checks import check_choice
 from kagglekit._files import content_hash, written_whole
-from kagglekit.inputs.records import write_records
+from kagglekit.inputs.writing import write_records
 from kagglekit.predictions import metrics
 from kagglekit.training.cross_validation import cross_validate
 

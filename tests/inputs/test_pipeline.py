@@ -13,8 +13,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 import kagglekit as kk
-from kagglekit.inputs import pipeline
-from kagglekit.inputs import records as records_module
+from kagglekit.inputs import pipeline, writing
 from kagglekit.inputs.views import VIEWS
 
 RECIPE = kk.Recipe(backbone="small_cnn", weights=None, image_size=16, channels=3, record_size=32, batch_size=5)
@@ -53,7 +52,7 @@ def evaluated(records, recipe, parts, **options):
 @pytest.mark.parametrize(("batch_size", "channels"), [(1, 3), (5, 1), (5, 3), (64, 3)])
 @pytest.mark.parametrize("parts", [1, [2, 0], "test"])
 def test_every_id_comes_out_once_and_in_file_order(comp, monkeypatch, shard_rows, batch_size, channels, parts):
-    monkeypatch.setattr(records_module, "SHARD_ROWS", shard_rows)
+    monkeypatch.setattr(writing, "SHARD_ROWS", shard_rows)
     records = kk.write_records(comp, [number % 3 for number in range(24)], record_size=32)
     recipe = RECIPE.replace(batch_size=batch_size, channels=channels)
     tables = [comp.test] if parts == "test" else [comp.train.iloc[fold::3] for fold in np.atleast_1d(parts)]
@@ -216,7 +215,7 @@ def test_what_augmentation_does_to_a_row_depends_on_the_row_and_the_epoch_alone(
     assert len(expected) == 24
     assert {image.tobytes() for image in epoch(records, RECIPE.replace(batch_size=11), 3)[0]} == expected
     assert {image.tobytes() for image in epoch(records, RECIPE, 3, folds=[1])[0]} < expected
-    monkeypatch.setattr(records_module, "SHARD_ROWS", 2)
+    monkeypatch.setattr(writing, "SHARD_ROWS", 2)
     resharded = kk.write_records(comp, [number % 2 for number in range(24)], record_size=32)
     assert {image.tobytes() for image in epoch(resharded, RECIPE, 3, folds=[0, 1])[0]} == expected
     assert {image.tobytes() for image in epoch(records, RECIPE, 4)[0]}.isdisjoint(expected)

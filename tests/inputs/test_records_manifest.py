@@ -1,5 +1,6 @@
 """The manifest tells the truth about the shards, complete records are used again, and changed ones are not."""
 
+import itertools
 import os
 import re
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 import kagglekit as kk
-from kagglekit.inputs import records as records_module
+from kagglekit.inputs import writing
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def rows_of(path):
 
 @pytest.mark.parametrize("shard_rows", [1, 3, 5, 2048])
 def test_the_manifest_counts_rows_bytes_and_checksums_of_every_shard(comp, folds, monkeypatch, shard_rows):
-    monkeypatch.setattr(records_module, "SHARD_ROWS", shard_rows)
+    monkeypatch.setattr(writing, "SHARD_ROWS", shard_rows)
     records = kk.write_records(comp, folds)
     parts = records.manifest["parts"]
     assert {part: sum(shard["rows"] for shard in shards) for part, shards in parts.items()} == {
@@ -46,8 +47,14 @@ def test_the_manifest_counts_rows_bytes_and_checksums_of_every_shard(comp, folds
             assert shard["bytes"] == path.stat().st_size
             with np.load(path.with_suffix(".npz"), allow_pickle=False) as sidecar:
                 stored = [row.numpy() for row in tf.data.TFRecordDataset(str(path))]
-                assert sidecar["crc"].tolist() == [google_crc32c.value(row) for row in stored]
-                assert sidecar["end"].tolist() == np.cumsum([len(row) + 16 for row in stored]).tolist()
+                ends = np.cumsum([0] + [len(row) + 16 for row in stored]).tolist()
+                assert sidecar["end"].tolist() == ends
+                content = path.read_bytes()
+                frames = [content[begin:end] for begin, end in itertools.pairwise(ends)]
+                assert sidecar["crc"].tolist() == [google_crc32c.value(part) for part in frames]
+                for row, at, length in zip(stored, sidecar["at"], sidecar["length"], strict=True):
+                    (image,) = tf.train.Example.FromString(row).features.feature["image"].bytes_list.value
+                    assert content[at[0] : at[0] + length[0]] == image
     stems = [Path(shard["file"]).stem for shards in parts.values() for shard in shards]
     assert {path.name for path in records.folder.iterdir()} == {
         "manifest.json",
@@ -87,7 +94,7 @@ def test_another_size_and_other_folds_are_other_records_of_the_same_source(comp,
 
 @pytest.mark.parametrize("change", ["longer", "of the same length"])
 def test_a_changed_image_rewrites_its_own_shard_alone(comp, folds, monkeypatch, change):
-    monkeypatch.setattr(records_module, "SHARD_ROWS", 3)
+    monkeypatch.setattr(writing, "SHARD_ROWS", 3)
     first = kk.write_records(comp, folds, record_size=32)
     before = {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in first.folder.iterdir()}
     image_id, path = comp.train["image_id"][5], comp.root / comp.train["source"][5]
@@ -181,6 +188,6 @@ def test_unknown_parts_folders_and_formats_are_refused(comp, folds, tmp_path, mo
         records.files([0, 7])
     with pytest.raises(FileNotFoundError, match=r"has no manifest.json; expected a folder that kk.write_records wrote"):
         kk.open_records(tmp_path)
-    monkeypatch.setattr(records_module, "FORMAT_VERSION", 3)
+    monkeypatch.setattr(writing, "FORMAT_VERSION", 3)
     with pytest.raises(ValueError, match="holds records of format 2, expected 3"):
         kk.open_records(records.folder)

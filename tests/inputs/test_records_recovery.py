@@ -13,13 +13,13 @@ import pytest
 import tensorflow as tf
 
 import kagglekit as kk
-from kagglekit.inputs import records as records_module
+from kagglekit.inputs import writing
 
 RECIPE = kk.Recipe(backbone="small_cnn", weights=None, image_size=16, record_size=32, batch_size=5)
 WRITER = """
 import sys, joblib, kagglekit as kk
-from kagglekit.inputs import records
-records.SHARD_ROWS = 3
+from kagglekit.inputs import writing
+writing.SHARD_ROWS = 3
 comp = kk.load_competition(sys.argv[1])
 print("ready", flush=True)
 with joblib.parallel_config("threading", n_jobs=2):
@@ -29,7 +29,7 @@ with joblib.parallel_config("threading", n_jobs=2):
 
 @pytest.fixture
 def comp(workspace, make_competition, monkeypatch):
-    monkeypatch.setattr(records_module, "SHARD_ROWS", 3)
+    monkeypatch.setattr(writing, "SHARD_ROWS", 3)
     return kk.load_competition(make_competition(ids=[f"{number:05d}" for number in range(60)]))
 
 
@@ -110,7 +110,7 @@ def test_a_flipped_bit_is_named_with_shard_record_and_image(comp, records, seed)
         place = int(rng.integers(len(damaged)))
         damaged[place] ^= 1 << int(rng.integers(8))
         path.write_bytes(damaged)
-        record = int(np.searchsorted(np.load(path.with_suffix(".npz"))["end"], place, side="right"))
+        record = int(np.searchsorted(np.load(path.with_suffix(".npz"))["end"], place, side="right")) - 1
         changed[fold] = (str(path), record, comp.train["image_id"][fold + 3 * (3 * number + record)])
     found = kk.verify_records(records)
     assert list(zip(found["shard"], found["record"], found["image_id"], strict=True)) == list(changed.values())
