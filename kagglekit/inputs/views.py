@@ -25,7 +25,7 @@ class View(NamedTuple):
 
     symmetry: Callable = _same
     inverse: str | None = None
-    part: tuple = (0, 0, 1, 1)
+    part: tuple = (0.0, 0.0, 1.0, 1.0)
 
 
 def _middle(share):
@@ -42,9 +42,9 @@ VIEWS = {
     "transpose": View(lambda image: image.swapaxes(0, 1), "transpose"),  # mirrored at the diagonal from the upper left
     "transverse": View(lambda image: np.rot90(image, 2).swapaxes(0, 1), "transverse"),  # mirrored at the other diagonal
     "zoom": _middle(7 / 8),
-    "five_crop_top_left": View(part=(0, 0, 7 / 8, 7 / 8)),
-    "five_crop_top_right": View(part=(0, 1 / 8, 7 / 8, 7 / 8)),
-    "five_crop_bottom_left": View(part=(1 / 8, 0, 7 / 8, 7 / 8)),
+    "five_crop_top_left": View(part=(0.0, 0.0, 7 / 8, 7 / 8)),
+    "five_crop_top_right": View(part=(0.0, 1 / 8, 7 / 8, 7 / 8)),
+    "five_crop_bottom_left": View(part=(1 / 8, 0.0, 7 / 8, 7 / 8)),
     "five_crop_bottom_right": View(part=(1 / 8, 1 / 8, 7 / 8, 7 / 8)),
     "five_crop_centre": _middle(7 / 8),
     "scale_90": _middle(0.9),
