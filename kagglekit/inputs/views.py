@@ -87,7 +87,7 @@ def apply_view(image, view):
         view: a name of `VIEWS`.
 
     Returns:
-        array of the same shape and dtype, which shares its memory with `image`.
+        array of the same shape and dtype, contiguous; it shares its memory with `image` where nothing is turned.
 
     Raises:
         ValueError: for an unknown view, or one that swaps the sides of a picture that is not square.
@@ -98,13 +98,15 @@ def apply_view(image, view):
     [[2, 4], [1, 3]]
     """
     check_choice("view", view, VIEWS)
-    seen = VIEWS[view].symmetry(image)
-    if seen.shape != image.shape:
+    # A pixel's channels as one item: they lie side by side and are copied at once.
+    pixels = np.ascontiguousarray(image).view((np.void, image.itemsize * image.shape[2]))
+    seen = VIEWS[view].symmetry(pixels)
+    if seen.shape != pixels.shape:
         raise ValueError(
             f"view {view!r} swaps the sides and needs a square picture, got {image.shape[0]}x{image.shape[1]}; "
             f"use a square image_size, or {', '.join(DIHEDRAL[:4])}"
         )
-    return seen
+    return np.ascontiguousarray(seen).view(image.dtype)
 
 
 def invert_view(image, view):
@@ -115,7 +117,7 @@ def invert_view(image, view):
         view: a name of `VIEWS`, without a part.
 
     Returns:
-        array of the same shape and dtype, which shares its memory with `image`.
+        array of the same shape and dtype, contiguous; it shares its memory with `image` where nothing is turned.
 
     Raises:
         ValueError: as `apply_view`, and for views that show a part of the picture.

@@ -33,6 +33,7 @@ def test_every_view_keeps_shape_type_and_input(view, dtype, channels):
     before = image.copy()
     seen = apply_view(image, view)
     assert (seen.shape, seen.dtype) == (image.shape, image.dtype)
+    assert seen.flags.c_contiguous
     np.testing.assert_array_equal(image, before)
 
 
@@ -40,6 +41,12 @@ def test_every_view_keeps_shape_type_and_input(view, dtype, channels):
 def test_symmetries_are_pils(view):
     image = PHOTO[:200, :200]
     np.testing.assert_array_equal(apply_view(image, view), Image.fromarray(image).transpose(PIL_NAMES[view]))
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_cut_out_of_a_larger_picture_is_seen_alike(view):
+    cut = PHOTO[10:90, 20:100, :2]
+    np.testing.assert_array_equal(apply_view(cut, view), apply_view(cut.copy(), view))
 
 
 @pytest.mark.parametrize("view", DIHEDRAL)
