@@ -35,7 +35,7 @@ def ben_graham(image, *, radius=300):
     https://github.com/btgraham/SparseConvNet, which enlarges too, and shrinks by bilinear interpolation where areas are
     averaged here.
     """
-    _check(image)
+    image = _picture(image)
     row = image[len(image) // 2].sum(axis=1)
     found = np.count_nonzero(row > row.mean() / 10) / 2
     if not found:
@@ -47,7 +47,7 @@ def ben_graham(image, *, radius=300):
         image, found = np.stack(planes, axis=-1), radius
     blurred = cv2.GaussianBlur(image, (0, 0), found / 30).reshape(image.shape)
     evened = cv2.addWeighted(image, 4, blurred, -4, 128).reshape(image.shape)
-    return np.where(_disc(*image.shape[:2], 0.9 * found), evened, np.uint8(128))
+    return cv2.copyTo(evened, _disc(*image.shape[:2], 0.9 * found), np.full_like(image, 128))
 
 
 def circle_crop(image):
@@ -72,11 +72,12 @@ def circle_crop(image):
 
     Reference: the kernels of APTOS 2019 (https://www.kaggle.com/ratthachat/aptos-updated-preprocessing-ben-s-cropping).
     """
-    _check(image)
+    image = _picture(image)
     height, width = image.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    return image[top : top + side, left : left + side] * _disc(side, side, side / 2)
+    square = image[top : top + side, left : left + side]
+    return cv2.copyTo(square, _disc(side, side, side / 2), np.zeros_like(square))
 
 
 def crop_grey_border(image, *, threshold=7):
@@ -103,7 +104,7 @@ def crop_grey_border(image, *, threshold=7):
     Reference: `crop_image_from_gray` of the kernels of APTOS 2019, see `circle_crop`; they drop dark rows and columns
     within the picture too, which shifts its parts together.
     """
-    _check(image)
+    image = _picture(image)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.shape[2] == 3 else image.mean(axis=2)
     rows, columns = (np.flatnonzero((grey > threshold).any(axis=axis)) for axis in (1, 0))
     return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if len(rows) else image
@@ -132,14 +133,14 @@ def hsv_mask(image, *, low=(25, 100, 50), high=(95, 255, 255)):
     Reference: https://docs.opencv.org/4.x/de/d25/imgproc_color_conversions.html, HSV; the range is the one of the
     kernels of Plant Seedlings Classification (hue 60 and 35 to either side), which also close small holes.
     """
-    _check(image)
+    image = _picture(image)
     if image.shape[2] != 3:
         raise ValueError(f"expected an RGB picture, got {image.shape[2]} channels; hue is defined on red, green, blue")
     hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
     from_low = ((np.arange(256) - low[0]) % 180).astype(np.uint8)  # hue is a circle
     hsv[..., 0] = from_low[hsv[..., 0]]
     kept = cv2.inRange(hsv, (0, *low[1:]), ((high[0] - low[0]) % 180, *high[1:]))
-    return cv2.bitwise_and(image, image, mask=kept)
+    return cv2.copyTo(image, kept, np.zeros_like(image))
 
 
 def crop_to_box(image, box):
@@ -160,7 +161,7 @@ def crop_to_box(image, box):
     >>> crop_to_box(np.zeros((60, 80, 3), np.uint8), (10, 20, 30, 40)).shape
     (30, 40, 3)
     """
-    _check(image)
+    image = _picture(image)
     top, left, height, width = box
     if not (min(top, left) >= 0 and 0 < height <= image.shape[0] - top and 0 < width <= image.shape[1] - left):
         raise ValueError(
@@ -194,7 +195,7 @@ def standardise_per_image(image):
 
     Reference: https://www.tensorflow.org/api_docs/python/tf/image/per_image_standardization
     """
-    _check(image)
+    image = _picture(image)
     if image.min() == image.max():
         return image
     flat = image.reshape(len(image), -1)  # OpenCV then sees one channel
@@ -221,12 +222,12 @@ def grey_to_rgb(image):
     >>> grey_to_rgb(np.array([[[7], [9]]], np.uint8)).tolist()
     [[[7, 7, 7], [9, 9, 9]]]
     """
-    _check(image)
+    image = _picture(image)
     if image.shape[2] not in (1, 3):
         raise ValueError(
             f"expected 1 or 3 channels, got {image.shape[2]}; choose the channels that stand for a picture"
         )
-    return np.repeat(image, 3 // image.shape[2], axis=2)
+    return image if image.shape[2] == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
 
 
 PREPROCESS = {
@@ -240,15 +241,17 @@ PREPROCESS = {
 }
 
 
-def _check(image):
+def _picture(image):
+    """Return the picture with its pixels side by side, as OpenCV needs them, if it is one."""
     if image.ndim != 3 or image.dtype != np.uint8 or image.size == 0:
         raise ValueError(
             f"expected a picture as uint8 (height, width, channels), got {image.dtype} {image.shape}; "
             "bring other depths to 8 bits first, and give grey pictures a last axis of 1"
         )
+    return np.ascontiguousarray(image)
 
 
 def _disc(height, width, radius):
-    """Return which pixels' centres lie within a radius of the middle; bool `(height, width, 1)`."""
+    """Return 1 where a pixel's centre lies within a radius of the middle, else 0; uint8 `(height, width)`."""
     y, x = np.arange(height) - (height - 1) / 2, np.arange(width) - (width - 1) / 2
-    return (y[:, None] ** 2 + x**2 <= radius**2)[..., None]
+    return (y[:, None] ** 2 + x**2 <= radius**2).astype(np.uint8)

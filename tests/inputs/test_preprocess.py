@@ -53,6 +53,13 @@ def test_pictures_of_any_shape_stay_pictures_and_the_input_stays_as_it_is(name, 
     np.testing.assert_array_equal(image, before)
 
 
+@pytest.mark.parametrize("name", CALLS)
+def test_the_layout_in_memory_does_not_matter(name):
+    image = eye()
+    for strided in (np.asfortranarray(image), image[:, ::-1].copy()[:, ::-1], np.dstack([image, image])[..., :3]):
+        np.testing.assert_array_equal(CALLS[name](strided), CALLS[name](image))
+
+
 @pytest.mark.parametrize("name", [name for name in CALLS if name != "circle_crop"])
 def test_a_black_picture_comes_back_as_it_is(name):
     black = np.zeros((31, 20, 3), np.uint8)
