@@ -97,7 +97,7 @@ def draw(policy, rng, *, box, size, strength=1.0):
         rng: `np.random.Generator`; the same state draws the same.
         box: `(top, left, height, width)` in pixels of the stored picture: what evaluation would show.
         size: `(height, width)` of the result, in pixels.
-        strength: factor on every strength; flips and quarter turns keep their chance. 0 switches all off, them included.
+        strength: factor on every strength; flips and quarter turns keep their chance. 0 switches all off, these too.
 
     Returns:
         `Drawn`.
@@ -109,7 +109,7 @@ def draw(policy, rng, *, box, size, strength=1.0):
 
     >>> drawn = draw("light", np.random.default_rng(0), box=(0, 0, 300, 400), size=(224, 224))
     >>> drawn.window, [name for name, _ in drawn.steps]
-    ((1, 11, 274, 365), ['flip_horizontal', 'brightness_shift', 'contrast'])
+    ((10, 2, 264, 353), ['flip_horizontal', 'brightness_shift', 'contrast'])
     """
     ops = check_policy(policy) if strength else ()
     window, steps = tuple(box), []
@@ -135,8 +135,8 @@ def apply(drawn, image, shape):
         shape: `(height, width)` of the stored picture, which the box referred to.
 
     Returns:
-        Array `(*size, channels)` of the same dtype, in `[0, 255]`. Where nothing changes it shares the memory of `image`,
-        which is never written to.
+        Array `(*size, channels)` of the same dtype, in `[0, 255]`. Where nothing changes it shares the memory of
+        `image`, which is never written to.
 
     Example:
 
@@ -174,14 +174,14 @@ def apply_box(image, box, shape, size):
         size: `(height, width)` of the result.
 
     Returns:
-        Array `(*size, channels)` of the same dtype: the pixels themselves where none is lost or made (they then share the
-        memory of `image`), else bilinear, or the mean of areas along an axis that shrinks by more than 2.
+        Array `(*size, channels)` of the same dtype: the pixels themselves where none is lost or made (they then share
+        the memory of `image`), else bilinear, or the mean of areas along an axis that shrinks by more than 2.
 
     Example:
 
     >>> image = np.arange(16, dtype=np.uint8).reshape(4, 4, 1)
-    >>> apply_box(image, (0, 2, 4, 2), shape=(4, 4), size=(1, 1))  # the mean of the right half
-    array([[[8]]], dtype=uint8)
+    >>> apply_box(image, (0, 2, 4, 2), shape=(4, 4), size=(1, 1))  # the right half, 8.5 on average
+    array([[[9]]], dtype=uint8)
     """
     return warp(image, _crop(image, box, shape, size), size, border="replicate")
 
