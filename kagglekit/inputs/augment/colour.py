@@ -41,7 +41,7 @@ def saturation_matrix(factor, mean):
     """
     if len(mean) != 3:
         return _scaled(1.0, 0.0, len(mean))
-    return np.column_stack([factor * np.eye(3) + (1 - factor) * LUMINANCE, np.zeros(3)])
+    return np.pad(factor * np.eye(3) + (1 - factor) * LUMINANCE, ((0, 0), (0, 1)))
 
 
 def grey_matrix(grey, mean):
@@ -59,7 +59,7 @@ def hue_matrix(turn, mean):
         return _scaled(1.0, 0.0, len(mean))
     cosine, sine = math.cos(2 * math.pi * turn), math.sin(2 * math.pi * turn)
     rotation = np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])
-    return np.column_stack([_FROM_YIQ @ rotation @ _TO_YIQ, np.zeros(3)])
+    return np.pad(_FROM_YIQ @ rotation @ _TO_YIQ, ((0, 0), (0, 1)))
 
 
 def composed(steps, mean):
@@ -111,7 +111,9 @@ def recolour(image, steps):
 
 
 def _scaled(gain, offset, channels):
-    return np.column_stack([gain * np.eye(channels), np.full(channels, float(offset))])
+    matrix = gain * np.eye(channels, channels + 1)
+    matrix[:, -1] = offset
+    return matrix
 
 
 def _grey_weights(channels):

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from kagglekit.inputs.augment.pixels import draw_seed
+from kagglekit.inputs.augment.pixels import draw_seed, mean_colour, random_bytes
 
 _GREY = 128.0  # the middle of the range, close to the 0 of a normalised picture that the papers hide with
 _NOTHING = (np.zeros((0, 4)), _GREY)
@@ -34,18 +34,15 @@ def hide(image, hidden):
     rectangles, fill = hidden
     if len(rectangles) == 0:
         return image
-    height, width, channels = image.shape
+    height, width, _ = image.shape
     edges = np.rint(np.clip(rectangles, 0, 1) * (height, width, height, width)).astype(int).tolist()
     result = image.copy()
-    texture = None
     if fill == "mean":
-        fill = np.rint(image.mean(axis=(0, 1)))
-    elif not isinstance(fill, (int, float)):
-        texture = np.random.default_rng(fill[1])
-    for top, left, bottom, right in edges:
-        if texture is not None:
-            fill = texture.integers(0, 256, (bottom - top, right - left, channels), np.uint8)
-        result[top:bottom, left:right] = fill
+        fill = np.rint(mean_colour(image))
+    random = isinstance(fill, tuple)
+    for number, (top, left, bottom, right) in enumerate(edges):
+        part = result[top:bottom, left:right]
+        part[...] = random_bytes([fill[1], number], part.shape) if random else fill
     return result
 
 

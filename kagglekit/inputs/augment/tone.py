@@ -1,5 +1,6 @@
 """Tone: what PIL.ImageOps does to the values of each channel by itself. All take any number of channels."""
 
+import cv2
 import numpy as np
 
 from kagglekit.inputs.augment.pixels import looked_up, pointwise
@@ -40,7 +41,9 @@ def autocontrast(image, stretched=True):
     """
     if not stretched:
         return image
-    low, high = _extremes(image)
+    planes = cv2.split(image)  # numpy is fast along contiguous values only
+    low = np.array([plane.min() for plane in planes], np.float64)
+    high = np.array([plane.max() for plane in planes], np.float64)
     flat = high <= low
     scale = np.where(flat, 1, 255 / np.where(flat, 1, high - low))
     offset = np.where(flat, 0, -low * scale)
@@ -60,29 +63,22 @@ def equalize(image, equalized=True):
     if not equalized:
         return image
     whole = image if image.dtype == np.uint8 else np.rint(image).astype(np.uint8)
-    planes = whole.reshape(-1, 1, whole.shape[2])
-    tables = [_equal_table(planes[..., channel]) for channel in range(whole.shape[2])]
+    tables = [_equal_table(whole, channel) for channel in range(whole.shape[2])]
     if image.dtype == np.uint8:
         return looked_up(image, np.stack(tables, axis=-1).astype(np.uint8).reshape(256, 1, -1))
     flat = [np.interp(image[..., channel], np.arange(256), table) for channel, table in enumerate(tables)]
     return np.stack(flat, axis=-1).astype(np.float32)
 
 
-def _equal_table(plane):
+def _equal_table(image, channel):
     """PIL's table: the number of darker pixels, in steps of the pixels without the brightest level's over 255."""
-    counts = np.bincount(plane.ravel(), minlength=256)
+    counts = cv2.calcHist([image], [channel], None, [256], [0, 256]).ravel().astype(np.int64)
     present = np.flatnonzero(counts)
     step = (counts.sum() - counts[present[-1]]) // 255
     if len(present) <= 1 or step == 0:
         return np.arange(256)
     darker = np.cumsum(counts) - counts
     return np.minimum((step // 2 + darker) // step, 255)
-
-
-def _extremes(image):
-    """The least and the greatest value of each channel, float64."""
-    rows = image.reshape(-1, image.shape[2])
-    return rows.min(axis=0).astype(np.float64), rows.max(axis=0).astype(np.float64)
 
 
 def draw_posterize(rng, strength):
