@@ -41,7 +41,7 @@ def saturation_matrix(factor, mean):
     """
     if len(mean) != 3:
         return _scaled(1.0, 0.0, len(mean))
-    return np.pad(factor * np.eye(3) + (1 - factor) * LUMINANCE, ((0, 0), (0, 1)))
+    return _linear(factor * np.eye(3) + (1 - factor) * LUMINANCE)
 
 
 def grey_matrix(grey, mean):
@@ -59,7 +59,7 @@ def hue_matrix(turn, mean):
         return _scaled(1.0, 0.0, len(mean))
     cosine, sine = math.cos(2 * math.pi * turn), math.sin(2 * math.pi * turn)
     rotation = np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])
-    return np.pad(_FROM_YIQ @ rotation @ _TO_YIQ, ((0, 0), (0, 1)))
+    return _linear(_FROM_YIQ @ rotation @ _TO_YIQ)
 
 
 def composed(steps, mean):
@@ -114,6 +114,10 @@ def _scaled(gain, offset, channels):
     matrix = gain * np.eye(channels, channels + 1)
     matrix[:, -1] = offset
     return matrix
+
+
+def _linear(matrix):
+    return np.concatenate([matrix, np.zeros((3, 1))], axis=1)
 
 
 def _grey_weights(channels):
