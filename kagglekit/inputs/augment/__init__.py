@@ -1,5 +1,10 @@
-"""Augmentation: ops that draw and apply apart, and policies that name them."""
+"""Augmentation with numpy and OpenCV: ops that draw and apply apart, and policies that name them.
 
-from kagglekit.inputs.augment.policies import POLICIES, augmented, random_box
+`policies` strings the ops together; `ops` names them; `geometry`, `colour`, `tone`, `filters`, `masks` and `automatic`
+hold them; `pixels` is what these share.
+"""
 
-__all__ = ["POLICIES", "augmented", "random_box"]
+from kagglekit.inputs.augment.ops import OPS
+from kagglekit.inputs.augment.policies import POLICIES, Drawn, apply, apply_box, check_policy, draw
+
+__all__ = ["OPS", "POLICIES", "Drawn", "apply", "apply_box", "check_policy", "draw"]

@@ -1,102 +1,90 @@
-"""Augmentation ops. Each has a function that draws its parameters from a seed and one that applies them.
+"""The ops by name: how each is drawn and what its parameters are applied with.
 
-Images are `(height, width, channels)` with values in `[0, 255]`; any number of channels. A seed is an int pair; the
-same seed draws the same parameters, in eager mode and inside tf.data.
+Four kinds. `window`: `apply(box, parameters)` gives the part of the box that will be looked at. `geometric`:
+`apply(parameters, size)` gives a matrix for a picture of this size. `colour`: `apply(parameter, mean)` gives a colour
+matrix. `picture`: `apply(image, parameters)` gives a picture. `draw(rng, strength)` is the same for all; what the
+strength means stands in its docstring, and at strength 0 every op leaves the picture as it is.
 """
 
-import tensorflow as tf
+from collections.abc import Callable
+from functools import partial
+from math import radians, tan
+from typing import NamedTuple
+
+from kagglekit.inputs.augment import automatic, colour, filters, masks, tone
+from kagglekit.inputs.augment import geometry as move
+from kagglekit.inputs.augment.pixels import draw_chance, draw_factor
 
 
-def draw_flip(seed, strength):
-    """Draw True with probability `strength`, at most 1. Default strength: 0.5."""
-    return tf.random.stateless_uniform([], seed) < strength
+class Op(NamedTuple):
+    """An op: its kind, how it is drawn, how it is applied, and for geometric ops what comes in from outside."""
+
+    kind: str
+    draw: Callable
+    apply: Callable
+    border: str = "replicate"
 
 
-def apply_flip_horizontal(image, flip):
-    """Mirror left and right where `flip` is True."""
-    return _mirrored(image, flip, axis=1)
+def _dihedral(number, size):
+    """A picture that is not square is turned by no quarters: what is left are four of the eight, equally likely."""
+    return move.dihedral_matrix(number if size[0] == size[1] else number & ~1)
 
 
-def apply_flip_vertical(image, flip):
-    """Mirror top and bottom where `flip` is True."""
-    return _mirrored(image, flip, axis=0)
-
-
-def _mirrored(image, flip, axis):
-    """A gather along one axis; `tf.reverse` and a slice with step -1 take five times as long on a CPU."""
-    places = tf.range(tf.shape(image)[axis])
-    return tf.gather(image, tf.where(flip, places[::-1], places), axis=axis)
-
-
-def draw_window(seed, strength):
-    """Draw a window of the picture: its share of the area is uniform in `[1 - strength, 1]`, its shape the picture's.
-
-    Returns:
-        `(top, left, side)` as shares of the picture's height and width, float32 in `[0, 1]`.
-    """
-    area, top, left = tf.unstack(tf.random.stateless_uniform([3], seed))
-    side = tf.sqrt(1 - area * tf.minimum(strength, 0.95))
-    return top * (1 - side), left * (1 - side), side
-
-
-def window_box(box, window):
-    """Return the window of a box `(top, left, height, width)` as such a box, in whole pixels, one at the least."""
-    size = tf.stack(box[2:])
-    top, left, side = window
-    lengths = tf.maximum(tf.cast(tf.round(tf.cast(size, tf.float32) * side), tf.int32), 1)
-    start = tf.cast(tf.round(tf.cast(size, tf.float32) * tf.stack([top, left])), tf.int32)
-    start = tf.minimum(start, size - lengths)
-    return box[0] + start[0], box[1] + start[1], lengths[0], lengths[1]
-
-
-def apply_window(image, window):
-    """Cut the window out of a picture of any size."""
-    height, width = tf.unstack(tf.shape(image)[:2])
-    top, left, height, width = window_box((0, 0, height, width), window)
-    return image[top : top + height, left : left + width]
-
-
-def draw_shift(seed, strength):
-    """Draw a shift down and to the right, each uniform in `[-strength, strength]` of the side."""
-    return tf.random.stateless_uniform([2], seed, -strength, strength)
-
-
-def apply_shift(image, shift):
-    """Shift by whole pixels; what comes in from outside repeats the border."""
-    size = tf.shape(image)[:2]
-    moved = tf.cast(tf.round(shift * tf.cast(size, tf.float32)), tf.int32)
-    rows = tf.clip_by_value(tf.range(size[0]) - moved[0], 0, size[0] - 1)
-    columns = tf.clip_by_value(tf.range(size[1]) - moved[1], 0, size[1] - 1)
-    return tf.gather(tf.gather(image, rows, axis=0), columns, axis=1)
-
-
-def draw_brightness(seed, strength):
-    """Draw what is added to every value, uniform in `[-255 strength, 255 strength]`."""
-    return tf.random.stateless_uniform([], seed, -255 * strength, 255 * strength)
-
-
-def apply_brightness(image, delta):
-    """Add `delta` to every value and clip to `[0, 255]`."""
-    return tf.clip_by_value(image + delta, 0.0, 255.0)
-
-
-def draw_contrast(seed, strength):
-    """Draw a factor, uniform in `[1 - strength, 1 + strength]`."""
-    return tf.random.stateless_uniform([], seed, 1 - strength, 1 + strength)
-
-
-def apply_contrast(image, factor):
-    """Scale the distance from each channel's mean (`tf.image.adjust_contrast`'s definition) and clip to `[0, 255]`."""
-    mean = tf.reduce_mean(image, axis=(0, 1), keepdims=True)
-    return tf.clip_by_value(image * factor + mean * (1 - factor), 0.0, 255.0)
-
-
-# name -> draw(seed, strength), apply(image, parameters)
 OPS = {
-    "flip_horizontal": (draw_flip, apply_flip_horizontal),
-    "flip_vertical": (draw_flip, apply_flip_vertical),
-    "window": (draw_window, apply_window),
-    "shift": (draw_shift, apply_shift),
-    "brightness": (draw_brightness, apply_brightness),
-    "contrast": (draw_contrast, apply_contrast),
+    "window": Op("window", move.draw_window, move.window_in),
+    "random_resized_crop": Op("window", move.draw_random_resized_crop, move.window_in),
+    "flip_horizontal": Op("geometric", draw_chance, lambda flip, size: move.flip_matrix(horizontal=flip)),
+    "flip_vertical": Op("geometric", draw_chance, lambda flip, size: move.flip_matrix(vertical=flip)),
+    "dihedral": Op("geometric", move.draw_dihedral, _dihedral),
+    "rotation": Op("geometric", move.draw_rotation, lambda degrees, size: move.rotation_matrix(degrees), "reflect"),
+    "shear_x": Op("geometric", move.draw_shear, lambda shear, size: move.shear_matrix(x=shear), "reflect"),
+    "shear_y": Op("geometric", move.draw_shear, lambda shear, size: move.shear_matrix(y=shear), "reflect"),
+    "zoom": Op("geometric", move.draw_zoom, lambda factor, size: move.zoom_matrix(factor), "reflect"),
+    # Whole pixels, so that a shift alone blurs nothing
+    "shift": Op(
+        "geometric",
+        move.draw_shift,
+        lambda shift, size: move.shift_matrix(round(shift[0] * size[0]), round(shift[1] * size[1])),
+    ),
+    "rotation_normal": Op(
+        "geometric", move.draw_rotation_normal, lambda degrees, size: move.rotation_matrix(degrees), "reflect"
+    ),
+    "shear_normal": Op(
+        "geometric",
+        move.draw_rotation_normal,
+        lambda degrees, size: move.shear_matrix(x=tan(radians(degrees))),
+        "reflect",
+    ),
+    "zoom_normal": Op("geometric", move.draw_zoom_normal, lambda factors, size: move.zoom_matrix(*factors), "reflect"),
+    "shift_normal": Op("geometric", move.draw_shift_normal, lambda shift, size: move.shift_matrix(*shift)),
+    "brightness": Op("colour", draw_factor, colour.brightness_matrix),
+    "brightness_shift": Op("colour", colour.draw_brightness_shift, colour.brightness_shift_matrix),
+    "contrast": Op("colour", draw_factor, colour.contrast_matrix),
+    "saturation": Op("colour", draw_factor, colour.saturation_matrix),
+    "hue": Op("colour", colour.draw_hue, colour.hue_matrix),
+    "grey": Op("colour", draw_chance, colour.grey_matrix),
+    "posterize": Op("picture", tone.draw_posterize, tone.posterize),
+    "solarize": Op("picture", tone.draw_solarize, tone.solarize),
+    "solarize_add": Op("picture", tone.draw_solarize_add, tone.solarize_add),
+    "invert": Op("picture", draw_chance, tone.invert),
+    "autocontrast": Op("picture", draw_chance, tone.autocontrast),
+    "equalize": Op("picture", draw_chance, tone.equalize),
+    "sharpness": Op("picture", draw_factor, filters.sharpness),
+    "blur": Op("picture", filters.draw_blur, filters.gaussian_blur),
+    "noise": Op("picture", filters.draw_noise, filters.gaussian_noise),
+    "jpeg": Op("picture", filters.draw_jpeg, filters.jpeg),
+    "channel_jitter": Op("picture", filters.draw_channel_jitter, filters.channel_jitter),
+    "channel_dropout": Op("picture", filters.draw_channel_dropout, filters.channel_dropout),
+    "cutout": Op("picture", masks.draw_cutout, masks.hide),
+    "erasing": Op("picture", masks.draw_erasing, masks.hide),
+    "erasing_mean": Op("picture", masks.draw_erasing_mean, masks.hide),
+    "hide_and_seek": Op("picture", masks.draw_hide_and_seek, masks.hide),
+    "grid_mask": Op("picture", masks.draw_grid_mask, masks.hide),
+    "coarse_dropout": Op("picture", masks.draw_coarse_dropout, masks.hide),
+    "autoaugment_imagenet": Op("picture", partial(automatic.draw_autoaugment, table="imagenet"), automatic.apply_steps),
+    "autoaugment_cifar10": Op("picture", partial(automatic.draw_autoaugment, table="cifar10"), automatic.apply_steps),
+    "autoaugment_svhn": Op("picture", partial(automatic.draw_autoaugment, table="svhn"), automatic.apply_steps),
+    "randaugment": Op("picture", automatic.draw_randaugment, automatic.apply_steps),
+    "trivialaugment": Op("picture", automatic.draw_trivialaugment, automatic.apply_steps),
+    "augmix": Op("picture", automatic.draw_augmix, automatic.apply_augmix),
 }

@@ -1,61 +1,192 @@
-"""Policies: named lists of ops with their strengths."""
+"""Policies: named lists of ops with their strengths, drawn for one picture and applied to it."""
 
-import tensorflow as tf
+import math
+from itertools import groupby
+from typing import NamedTuple
+
+import numpy as np
 
 from kagglekit._checks import check_choice
-from kagglekit.inputs.augment.ops import OPS, draw_window, window_box
+from kagglekit.inputs.augment.colour import recolour
+from kagglekit.inputs.augment.geometry import crop_matrix, warp, zoom_matrix
+from kagglekit.inputs.augment.ops import OPS
 
-_PHOTO = (("window", 0.35), ("brightness", 0.1), ("contrast", 0.2))
+_PHOTO = (("brightness_shift", 0.1), ("contrast", 0.2))
+_CROP = (("random_resized_crop", 0.65), ("flip_horizontal", 0.5))  # area 0.35-1: for weights that see already
 
 # policy -> ops in the order they are applied, each with the strength that its drawing function explains
 POLICIES = {
     "none": (),
-    "light": (*_PHOTO, ("flip_horizontal", 0.5)),
-    "light_no_flip": _PHOTO,
-    "all_flips": (*_PHOTO, ("flip_horizontal", 0.5), ("flip_vertical", 0.5)),
+    "light": (("window", 0.35), ("flip_horizontal", 0.5), *_PHOTO),
+    "light_no_flip": (("window", 0.35), *_PHOTO),
+    "all_flips": (("window", 0.35), ("flip_horizontal", 0.5), ("flip_vertical", 0.5), *_PHOTO),
     "tiny": (("shift", 0.13), ("contrast", 0.2)),
-}
+    "standard": (
+        *_CROP, ("rotation", 15), ("brightness", 0.2), ("contrast", 0.3), ("saturation", 0.3), ("hue", 0.05),
+        ("erasing", 0.25),
+    ),
+    "strong": (*_CROP, ("randaugment", 9), ("erasing", 0.25)),
+    # No colour cast, which may be the finding: brightness and contrast act on all channels alike.
+    "medical": (("dihedral", 1.0), ("rotation", 20), ("zoom", 0.15), ("brightness", 0.15), ("contrast", 0.15)),
+    # C. Deotte's for SIIM-ISIC melanoma 2020
+    "melanoma": (
+        ("rotation_normal", 180), ("shear_normal", 2), ("zoom_normal", 1 / 8), ("shift_normal", 8),
+        ("flip_horizontal", 0.5), ("saturation", 0.3), ("contrast", 0.2), ("brightness_shift", 0.1),
+        ("coarse_dropout", 0.3),
+    ),
+    "autoaugment": (*_CROP, ("autoaugment_imagenet", 1.0)),
+    "trivial": (*_CROP, ("trivialaugment", 1.0)),
+    "augmix": (*_CROP, ("augmix", 3)),
+}  # fmt: skip
+_CHANCES_OF_TURNS = ("flip_horizontal", "flip_vertical", "dihedral")
 
 
-def random_box(box, seed, policy, strength=1.0):
-    """Draw the policy's random window inside a box `(top, left, height, width)`, in pixels, before it is decoded.
+class Drawn(NamedTuple):
+    """What is drawn for one picture: plain values, so that it can be looked at and applied again.
 
-    Returns:
-        The window as such a box; the box itself where the policy has no window.
+    Attributes:
+        window: `(top, left, height, width)` in pixels of the stored picture, the part that will be looked at; rotation,
+            shear, shift and shrinking look a little beyond it.
+        size: `(height, width)` of the result.
+        steps: pairs `(op, parameters)` in the order they are applied.
     """
-    check_choice("policy", policy, POLICIES)
-    windows = [(number, value) for number, (name, value) in enumerate(POLICIES[policy]) if name == "window"]
-    if strength == 0 or not windows:
-        return box
-    number, value = windows[0]
-    window = draw_window(tf.random.experimental.stateless_fold_in(seed, number), value * strength)
-    return window_box(box, window)
+
+    window: tuple
+    size: tuple
+    steps: tuple
 
 
-def augmented(image, seed, policy, strength=1.0):
-    """Apply the policy's other ops to a float picture that has the network's size.
+def check_policy(policy):
+    """Return a policy as a tuple of `(op, strength)` pairs.
 
     Args:
-        image: float32 in `[0, 255]` of shape `(height, width, channels)`.
-        seed: pair of integers; the same pair gives the same picture.
-        policy: a key of `POLICIES`.
-        strength: factor on every strength, but for the flips (0 switches these off as well).
+        policy: key of `POLICIES`, or a list of pairs of a key of `OPS` and its strength, a number not below 0.
 
-    Returns:
-        float32 in `[0, 255]` of the same shape.
+    Raises:
+        ValueError: if a name is unknown, an entry is no such pair, or a window does not stand first.
 
     Example:
 
-    >>> import tensorflow as tf
-    >>> augmented(tf.ones((4, 4, 3)), (0, 1), "light").shape.as_list()
-    [4, 4, 3]
+    >>> check_policy([("flip_horizontal", 0.5), ("blur", 2)])
+    (('flip_horizontal', 0.5), ('blur', 2))
     """
-    check_choice("policy", policy, POLICIES)
-    if strength == 0:
-        return image
-    for number, (name, value) in enumerate(POLICIES[policy]):
-        if name != "window":
-            draw, apply = OPS[name]
-            value = value if name.startswith("flip") else value * strength
-            image = apply(image, draw(tf.random.experimental.stateless_fold_in(seed, number), value))
+    if isinstance(policy, str):
+        check_choice("policy", policy, POLICIES)
+        return POLICIES[policy]
+    if not isinstance(policy, (list, tuple)):
+        raise ValueError(f"expected policy to be a name or a list of (op, strength) pairs, got {policy!r}")
+    for number, entry in enumerate(policy):
+        if not isinstance(entry, (list, tuple)) or len(entry) != 2:
+            raise ValueError(f"expected each entry of a policy to be a pair like ('rotation', 15), got {entry!r}")
+        name, strength = entry
+        check_choice("the op in a policy", name, OPS)
+        if isinstance(strength, bool) or not isinstance(strength, (int, float)) or not 0 <= strength < math.inf:
+            raise ValueError(f"expected the strength of {name!r} to be a number not below 0, got {strength!r}")
+        if number and OPS[name].kind == "window":
+            raise ValueError(
+                f"expected {name!r} to stand first, since it says what is decoded; it is number {number + 1}"
+            )
+    return tuple(tuple(entry) for entry in policy)
+
+
+def draw(policy, rng, *, box, size, strength=1.0):
+    """Draw everything that is random about one picture.
+
+    Args:
+        policy: key of `POLICIES` or a list of `(op, strength)` pairs.
+        rng: `np.random.Generator`; the same state draws the same.
+        box: `(top, left, height, width)` in pixels of the stored picture: what evaluation would show.
+        size: `(height, width)` of the result, in pixels.
+        strength: factor on every strength; flips and quarter turns keep their chance. 0 switches all off, these too.
+
+    Returns:
+        `Drawn`.
+
+    Raises:
+        ValueError: as `check_policy`.
+
+    Example:
+
+    >>> drawn = draw("light", np.random.default_rng(0), box=(0, 0, 300, 400), size=(224, 224))
+    >>> drawn.window, [name for name, _ in drawn.steps]
+    ((10, 2, 264, 353), ['flip_horizontal', 'brightness_shift', 'contrast'])
+    """
+    ops = check_policy(policy) if strength else ()
+    window, steps = tuple(box), []
+    for name, value in ops:
+        op = OPS[name]
+        parameters = op.draw(rng, value if name in _CHANCES_OF_TURNS else value * strength)
+        if op.kind == "window":
+            window = op.apply(window, parameters)
+        else:
+            steps.append((name, parameters))
+    return Drawn(window, tuple(size), tuple(steps))
+
+
+def apply(drawn, image, shape):
+    """Bring a picture to its size and change it as drawn.
+
+    The geometric ops at the head are one warp together with the crop and the resize; colour ops side by side are one
+    matrix; the rest follows in order.
+
+    Args:
+        drawn: what `draw` returned.
+        image: uint8 or float32 array `(height, width, channels)`, the whole picture, perhaps decoded at a reduced size.
+        shape: `(height, width)` of the stored picture, which the box referred to.
+
+    Returns:
+        Array `(*size, channels)` of the same dtype, in `[0, 255]`. Where nothing changes it shares the memory of
+        `image`, which is never written to.
+
+    Example:
+
+    >>> drawn = draw([("invert", 1)], np.random.default_rng(0), box=(0, 0, 2, 2), size=(1, 2))
+    >>> apply(drawn, np.array([[[0], [100]], [[100], [100]]], np.uint8), shape=(2, 2))
+    array([[[205],
+            [155]]], dtype=uint8)
+    """
+    runs = [(kind, list(run)) for kind, run in groupby(drawn.steps, key=lambda step: OPS[step[0]].kind)]
+    if not runs or runs[0][0] != "geometric":
+        runs.insert(0, ("geometric", []))
+    matrix = _crop(image, drawn.window, shape, drawn.size)
+    for kind, run in runs:
+        if kind == "geometric":
+            for name, parameters in run:
+                matrix = OPS[name].apply(parameters, drawn.size) @ matrix
+            borders = {OPS[name].border for name, _ in run}
+            image = warp(image, matrix, drawn.size, border="reflect" if "reflect" in borders else "replicate")
+            matrix = np.eye(3)
+        elif kind == "colour":
+            image = recolour(image, [(OPS[name].apply, value) for name, value in run])
+        else:
+            for name, parameters in run:
+                image = OPS[name].apply(image, parameters)
     return image
+
+
+def apply_box(image, box, shape, size):
+    """Cut a box out of a picture and bring it to a size: what evaluation shows.
+
+    Args:
+        image: uint8 or float32 array `(height, width, channels)`, the whole picture, perhaps decoded at a reduced size.
+        box: `(top, left, height, width)` in pixels of the stored picture.
+        shape: `(height, width)` of the stored picture.
+        size: `(height, width)` of the result.
+
+    Returns:
+        Array `(*size, channels)` of the same dtype: the pixels themselves where none is lost or made (they then share
+        the memory of `image`), else bilinear, or the mean of areas along an axis that shrinks by more than 2.
+
+    Example:
+
+    >>> image = np.arange(16, dtype=np.uint8).reshape(4, 4, 1)
+    >>> apply_box(image, (0, 2, 4, 2), shape=(4, 4), size=(1, 1))  # the right half, 8.5 on average
+    array([[[9]]], dtype=uint8)
+    """
+    return warp(image, _crop(image, box, shape, size), size, border="replicate")
+
+
+def _crop(image, box, shape, size):
+    """From the decoded picture, perhaps smaller than the stored one, to the box at its size."""
+    enlarged = zoom_matrix(shape[0] / image.shape[0], shape[1] / image.shape[1])
+    return crop_matrix(box, shape, size) @ enlarged
