@@ -27,7 +27,8 @@ class Recipe:
             the network's shape: its middle in evaluation, anywhere in training) or `"letterbox"` (all of it, and grey).
         record_size: short side of the stored images, pixels; larger images are reduced once, none is enlarged.
         batch_size: images a step.
-        policy: name of an augmentation policy, see `kagglekit.inputs.augment.POLICIES`.
+        policy: name of an augmentation policy, see `kagglekit.inputs.augment.POLICIES`, or a list of ops with their
+            strengths such as `[["flip_horizontal", 0.5], ["rotation", 15]]`.
         mix: `"none"`, or how pictures of a batch are mixed with their labels, see `kagglekit.inputs.mix.MIXES`.
         augment_strength: factor on the policy's strengths; 0 switches it off, 1 is the policy as it stands.
         sampling: how often an epoch sees the classes: `"none"` (every row once), `"label_shuffling"`, `"balanced"`,
@@ -69,7 +70,7 @@ class Recipe:
     resize: str = "squash"
     record_size: int = 280
     batch_size: int = 32
-    policy: str = "light"
+    policy: str | tuple = "light"
     augment_strength: float = 1.0
     mix: str = "none"
     sampling: str | dict = "none"
@@ -100,6 +101,8 @@ class Recipe:
             raise ValueError(f"expected name to be letters, digits, '-', '_' and '.', got {self.name!r}")
         if self.weights is not None:
             object.__setattr__(self, "weights", str(self.weights))  # a Path is no plain value
+        if isinstance(self.policy, list | tuple):
+            object.__setattr__(self, "policy", tuple(tuple(pair) for pair in self.policy))
         check_choice("resize", self.resize, ("squash", "short_side_crop", "letterbox"))
         check_choice("class_weights", self.class_weights, ("none", "inverse_frequency", "effective_number"))
         if not isinstance(self.sampling, dict):
@@ -124,6 +127,8 @@ class Recipe:
         values = dataclasses.asdict(self)
         if isinstance(self.image_size, tuple):
             values["image_size"] = list(self.image_size)
+        if isinstance(self.policy, tuple):
+            values["policy"] = [list(pair) for pair in self.policy]
         return values
 
     @classmethod

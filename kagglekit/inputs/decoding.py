@@ -7,6 +7,8 @@ which costs nothing beside SIMD, both give PIL's pixels, reduced ones included.
 import cv2
 import numpy as np
 
+from kagglekit.inputs.augment.geometry import resize
+
 try:
     import simplejpeg
 except ImportError:  # Kaggle's image without network; a fifth slower
@@ -45,6 +47,7 @@ class Decoder:
         size = recipe.image_size
         self.size = size if isinstance(size, tuple) else (size, size)
         self.channels, self.resize = recipe.channels, recipe.resize
+        self.border = "constant" if recipe.resize == "letterbox" else None  # grey, also beside a picture that is turned
         self.planes, self.deep = records.manifest["planes"], records.manifest["bits"] == 16
         if self.planes > 1 and self.planes != self.channels:
             raise ValueError(
@@ -107,16 +110,16 @@ class Decoder:
         if self.resize == "letterbox":
             (height, width), (top, left) = self._letterbox(shape)
             out[:] = GREY
-            out[top : top + height, left : left + width] = _resized(image, (height, width))
+            out[top : top + height, left : left + width] = _floats(image, (height, width))
             whole = self.box(shape)
             if box != whole:  # a part of the finished picture
                 scale = self.size[0] / whole[2], self.size[1] / whole[3]
                 part = [(box[i] - whole[i]) * scale[i] for i in (0, 1)] + [box[i] * scale[i - 2] for i in (2, 3)]
-                out[:] = _resized(_cut(out, part), self.size)
+                out[:] = _floats(_cut(out, part), self.size)
             return
         scale = image.shape[0] / shape[0], image.shape[1] / shape[1]
         part = _cut(image, [edge * scale[number % 2] for number, edge in enumerate(box)])
-        out[:] = part if part.shape[:2] == self.size else _resized(part, self.size)
+        out[:] = part if part.shape[:2] == self.size else _floats(part, self.size)
 
     def _letterbox(self, shape):
         """Height and width of the whole picture inside the network's size, and what lies above and left of it."""
@@ -151,12 +154,6 @@ def _cut(image, box):
     return image[top : top + max(1, height), left : left + max(1, width)]
 
 
-def _resized(image, size):
-    """float32 of that size; each axis on its own is averaged where it shrinks to less than half."""
-    image = np.ascontiguousarray(image, np.float32)
-    steps = [side if image.shape[axis] > 2 * side else image.shape[axis] for axis, side in enumerate(size)]
-    if steps != list(image.shape[:2]):
-        image = cv2.resize(image, steps[::-1], interpolation=cv2.INTER_AREA)
-    if tuple(steps) != tuple(size):
-        image = cv2.resize(image, tuple(size)[::-1], interpolation=cv2.INTER_LINEAR)
-    return image.reshape(*size, -1)
+def _floats(image, size):
+    """The picture at a size, float32: what evaluation shows is not rounded."""
+    return resize(np.ascontiguousarray(image, np.float32), size)

@@ -59,7 +59,8 @@ def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights
     >>> images.dtype.name, labels.shape.as_list()
     ('float32', [64, 10])
     """
-    check_policy(recipe.policy)
+    policy = check_policy(recipe.policy)
+    check_choice("mix", recipe.mix, MIXES)
     decoder, reader = Decoder(records, recipe), RowReader(records, folds)
     labels = reader.index["label"]
     expected = _expected(records, recipe, labels)
@@ -77,9 +78,12 @@ def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights
         for place, (line, copy, planes) in enumerate(zip(numbers, copies, reader.read(numbers), strict=True)):
             rng, shape = row_generator(recipe.seed, epoch, rows[line], copy), reader.shape(line)
             box = decoder.box(shape, rng.uniform(size=2)) if anywhere else decoder.box(shape)
-            drawn = draw(recipe.policy, rng, box=box, size=decoder.size, strength=recipe.augment_strength)
+            drawn = draw(policy, rng, box=box, size=decoder.size, strength=recipe.augment_strength)
             image = decoder.decode(planes, shape, drawn.window)
-            images[place] = apply(drawn, image, shape, border=decoder.border)
+            if drawn.steps:
+                images[place] = apply(drawn, image, shape, border=decoder.border)
+            else:
+                decoder.fit(image, drawn.window, shape, out=images[place])
         targets = np.eye(classes, dtype=np.float32)[labels[numbers]] if single else labels[numbers]
         chosen = None if row_weights is None else row_weights[numbers]
         if mix is not None:

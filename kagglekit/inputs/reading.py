@@ -28,6 +28,8 @@ class RowReader:
     def __init__(self, records, parts):
         self._files = records.files(parts)
         self.index = records.index(parts)
+        if records.task != "single_label":
+            self.index["label"] = self.index["label"].astype(np.float32)
         names = ("shard", "record", "begin", "end", "crc", "at", "length")
         self._where = tuple(self.index.pop(name) for name in names)
 

@@ -5,10 +5,10 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 from kagglekit._checks import check_choice
-from kagglekit.inputs.augment import POLICIES
+from kagglekit.inputs.augment import check_policy
 from kagglekit.inputs.pipeline import eval_dataset
 from kagglekit.inputs.records import open_records
-from kagglekit.inputs.views import VIEWS
+from kagglekit.inputs.views import DIHEDRAL, VIEWS
 from kagglekit.predictions import metrics
 from kagglekit.predictions.ensemble import average_probabilities
 from kagglekit.predictions.store import Predictions
@@ -106,7 +106,9 @@ def predict_rows(infer, dataset):
 
 def _candidates(recipe):
     """Flips that the policy trains with are known to be safe; others are not even tried."""
-    ops = {name for name, _ in POLICIES[recipe.policy]} if recipe.augment_strength else set()
+    ops = {name for name, _ in check_policy(recipe.policy)} if recipe.augment_strength else set()
+    if "dihedral" in ops and isinstance(recipe.image_size, int):
+        return [*DIHEDRAL[1:], "zoom"]
     flips = [view for view, op in (("hflip", "flip_horizontal"), ("vflip", "flip_vertical")) if op in ops]
     return [*flips, "zoom"]
 

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 import kagglekit as kk
+from kagglekit.inputs import records as records_module
 from kagglekit.inputs import writing
 
 
@@ -188,6 +189,6 @@ def test_unknown_parts_folders_and_formats_are_refused(comp, folds, tmp_path, mo
         records.files([0, 7])
     with pytest.raises(FileNotFoundError, match=r"has no manifest.json; expected a folder that kk.write_records wrote"):
         kk.open_records(tmp_path)
-    monkeypatch.setattr(writing, "FORMAT_VERSION", 3)
-    with pytest.raises(ValueError, match="holds records of format 2, expected 3"):
+    monkeypatch.setattr(records_module, "FORMAT_VERSION", 4)
+    with pytest.raises(ValueError, match="holds records of format 3, expected 4"):
         kk.open_records(records.folder)

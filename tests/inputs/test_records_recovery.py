@@ -124,14 +124,14 @@ def test_a_flipped_bit_is_named_with_shard_record_and_image(comp, records, seed)
     assert content(write(comp, records.folder).folder) == before
 
 
-def test_bytes_that_change_while_training_runs_on_are_found_when_the_file_is_opened_again(records):
-    (path,) = {Path(records.files(0)[0])}
-    assert len(list(kk.eval_dataset(records, RECIPE, 0))) == 4
+def test_bytes_that_change_between_two_epochs_are_found(records):
+    (path,), dataset = {Path(records.files(0)[0])}, kk.eval_dataset(records, RECIPE, 0)
+    assert len(list(dataset)) == 4
     damaged = bytearray(path.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     path.write_bytes(damaged)
     with pytest.raises(tf.errors.InvalidArgumentError, match=rf"{path}, record 1 \('00003'\): its bytes have changed"):
-        list(kk.eval_dataset(records, RECIPE, 0))
+        list(dataset)
 
 
 @pytest.mark.parametrize("dataset", ["train", "eval"])
@@ -141,7 +141,7 @@ def test_a_shard_that_is_cut_after_the_dataset_was_made_is_named(records, datase
         kk.train_dataset(records, RECIPE, [1], epochs=1) if dataset == "train" else kk.eval_dataset(records, RECIPE, 1)
     )
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(tf.errors.InvalidArgumentError, match=rf"{path}, record 2 \('00007'\): the file ends"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=rf"{path}, record 2 \('00007'\): its bytes have"):
         list(made)
     with pytest.raises(ValueError, match=rf"{path}, record 2 \('00007'\) has \d+ bytes, the manifest says"):
         kk.eval_dataset(records, RECIPE, 1)
@@ -183,8 +183,8 @@ def test_a_damaged_sidecar_stops_the_reading_by_name(records):
     sidecar.write_bytes(sidecar.read_bytes()[:100])
     with pytest.raises(ValueError, match=r"fold0-00-of-07-00003\.tfrec: its sidecar is damaged; call kk.write_records"):
         kk.train_dataset(records, RECIPE, [0])
-    with pytest.raises(tf.errors.InvalidArgumentError, match=r"fold0-00-of-07-00003\.tfrec.*its sidecar is missing"):
-        list(kk.eval_dataset(records, RECIPE, 0))
+    with pytest.raises(ValueError, match=r"fold0-00-of-07-00003\.tfrec: its sidecar is damaged; call kk.write_records"):
+        kk.eval_dataset(records, RECIPE, 0)
 
 
 # ---- who writes

@@ -123,7 +123,7 @@ def draw(policy, rng, *, box, size, strength=1.0):
     return Drawn(window, tuple(size), tuple(steps))
 
 
-def apply(drawn, image, shape):
+def apply(drawn, image, shape, *, border=None):
     """Bring a picture to its size and change it as drawn.
 
     The geometric ops at the head are one warp together with the crop and the resize; colour ops side by side are one
@@ -133,6 +133,7 @@ def apply(drawn, image, shape):
         drawn: what `draw` returned.
         image: uint8 or float32 array `(height, width, channels)`, the whole picture, perhaps decoded at a reduced size.
         shape: `(height, width)` of the stored picture, which the box referred to.
+        border: what lies beyond the picture, see `geometry.warp`. Defaults to what the ops say.
 
     Returns:
         Array `(*size, channels)` of the same dtype, in `[0, 255]`. Where nothing changes it shares the memory of
@@ -153,8 +154,8 @@ def apply(drawn, image, shape):
         if kind == "geometric":
             for name, parameters in run:
                 matrix = OPS[name].apply(parameters, drawn.size) @ matrix
-            borders = {OPS[name].border for name, _ in run}
-            image = warp(image, matrix, drawn.size, border="reflect" if "reflect" in borders else "replicate")
+            reflected = any(OPS[name].border == "reflect" for name, _ in run)
+            image = warp(image, matrix, drawn.size, border=border or ("reflect" if reflected else "replicate"))
             matrix = np.eye(3)
         elif kind == "colour":
             image = recolour(image, [(OPS[name].apply, value) for name, value in run])
