@@ -1,4 +1,4 @@
-"""Images a second of the evaluation pipeline, against libjpeg-turbo decoding the same bytes with as many threads.
+"""Images a second of the pipelines, against libjpeg-turbo decoding the same bytes with as many threads.
 
 Run: python benchmarks/input_pipeline.py [seconds]    (seconds: about how long the repeats of one row may take)
 """
@@ -15,9 +15,11 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import keras
 import numpy as np
 import pandas as pd
 import simplejpeg
+import tensorflow as tf
 from PIL import Image
 
 import kagglekit as kk
@@ -54,36 +56,65 @@ def generated(folder, count, size, goal):
     return kk.Competition("generated", folder, table, table[:0])
 
 
-def decoded(contents, **options):
-    """Decode with all cores, as fast as the library can."""
+def decoded(contents):
+    """Decode with all cores, as fast as the library can, and drop what comes out."""
 
     def some(part):
         for content in part:
-            simplejpeg.decode_jpeg(content, **options)
+            simplejpeg.decode_jpeg(content)
 
     with ThreadPoolExecutor(CORES) as threads:
         list(threads.map(some, [contents[start::CORES] for start in range(CORES)]))
 
 
-def read(dataset, rows):
-    assert sum(images.shape[0] for images, *_ in dataset) == rows
+def reader(dataset, rows):
+    """Return a function that reads a dataset inside a graph, as `Model.fit` does."""
+    counted = tf.function(
+        lambda: dataset.reduce(np.int64(0), lambda count, batch: count + tf.shape(batch[0], tf.int64)[0])
+    )
+
+    def read():
+        assert int(counted()) == rows
+
+    return read
 
 
-def compared(comp, record_size, folder, seconds):
-    """`{what: images a second}`, medians of alternating repeats, and the ratios of each round."""
+def with_keras_layers(dataset):
+    """The standard policy made of Keras's layers, a batch at a time; the random crop as a random zoom."""
+    layers = [
+        keras.layers.RandomZoom((-0.4, 0.0), fill_mode="reflect", data_format="channels_last"),
+        keras.layers.RandomFlip("horizontal"),
+        keras.layers.RandomRotation(15 / 360, fill_mode="reflect"),
+        keras.layers.RandomBrightness(0.2, value_range=(0, 255)),
+        keras.layers.RandomContrast(0.3, value_range=(0, 255)),
+        keras.layers.RandomSaturation((0.35, 0.65), value_range=(0, 255)),
+        keras.layers.RandomHue(0.05, value_range=(0, 255)),
+        keras.layers.RandomErasing(0.25, value_range=(0, 255)),
+    ]
+
+    def augment(images, *others):
+        for layer in layers:
+            images = layer(images, training=True)
+        return images, *others
+
+    return dataset.map(augment, CORES).prefetch(1)
+
+
+def compared(comp, record_size, folder, seconds, policies):
+    """`{way: images a second}`, medians of alternating repeats, and the share of the ceiling in each turn."""
     records = kk.write_records(comp, [0] * len(comp.train), record_size=record_size, folder=folder)
     contents = [(comp.root / source).read_bytes() for source in comp.train["source"]]
     copies = max(1, 2400 // len(contents)) if record_size < 500 else 2
     rows = copies * len(contents)
     recipe = RECIPE.replace(record_size=record_size)
-    dataset = kk.eval_dataset(records, recipe, [0] * copies)  # made once for all epochs, as cross_validate does
-    kept = kk.eval_dataset(records, recipe, [0] * copies, cache=True)
+    evaluated = kk.eval_dataset(records, recipe, [0] * copies)
     ways = {
-        "simplejpeg (ceiling)": lambda: decoded(contents * copies),
-        "simplejpeg, fast": lambda: decoded(contents * copies, fastdct=True, fastupsample=True),
-        "eval_dataset": lambda: read(dataset, rows),
-        "kept": lambda: read(kept, rows),
+        "simplejpeg": lambda: decoded(contents * copies),
+        "eval_dataset": reader(evaluated, rows),
     }
+    for policy in policies:
+        trained = kk.train_dataset(records, recipe.replace(policy=policy), [0], epochs=copies)
+        ways[policy] = reader(trained, rows)
     times, until = {way: [] for way in ways}, time.perf_counter() + seconds
     for turn in itertools.count():
         for way, run in ways.items():
@@ -93,9 +124,18 @@ def compared(comp, record_size, folder, seconds):
                 times[way].append(time.perf_counter() - start)
         if turn >= 5 and time.perf_counter() > until:
             break
-    ceiling, _, ours, _ = times.values()
     rates = {way: rows / statistics.median(taken) for way, taken in times.items()}
-    return rates, [full / own for full, own in zip(ceiling, ours, strict=True)]
+    shares = {
+        way: [full / own for full, own in zip(times["simplejpeg"], taken, strict=True)] for way, taken in times.items()
+    }
+    if policies:  # once: it takes a hundred times as long
+        read = reader(with_keras_layers(kk.eval_dataset(records, recipe, 0).take(6)), 192)
+        read()
+        start = time.perf_counter()
+        read()
+        rates["keras layers"] = 192 / (time.perf_counter() - start)
+        shares["keras layers"] = [rates["keras layers"] / rates["simplejpeg"]]
+    return rates, shares
 
 
 def main(seconds=30.0):
@@ -103,18 +143,24 @@ def main(seconds=30.0):
         folder = Path(folder)
         os.environ["KAGGLEKIT_WORKSPACE"] = str(folder / "work")
         sets = [
-            (*flowers(folder), 280),
-            ("generated, 1024x768", generated(folder / "large", 160, (1024, 768), 1e5), 768),
+            (*flowers(folder), 280, ("light", "standard", "strong")),
+            ("generated, 1024x768", generated(folder / "large", 160, (1024, 768), 1e5), 768, ()),
         ]
         lines = []
-        columns = ("simplejpeg", "fast", "eval_dataset", "cache=True")
-        print(f"{CORES} cores\n{'images/s':24}" + "".join(f"{column:>14}" for column in columns))
-        for name, comp, record_size in sets:
-            rates, ratios = compared(comp, record_size, folder / f"records{record_size}", seconds)
-            print(f"{name:24}" + "".join(f"{rate:14.0f}" for rate in rates.values()), end="   ")
-            print(f"{min(ratios):.2f} to {max(ratios):.2f} of simplejpeg in {len(ratios)} turns")
-            lines.append(f"ratio: {statistics.median(ratios):.2f} (eval_dataset to 224 of decoding alone, {name})")
-        print(*lines, sep="\n")
+        print(f"{CORES} cores, batches of 32 at 224")
+        for name, comp, record_size, policies in sets:
+            rates, shares = compared(comp, record_size, folder / f"records{record_size}", seconds, policies)
+            print(f"\n{name:24}{'images/s':>10}{'of simplejpeg, lowest to highest turn':>42}")
+            for way, rate in rates.items():
+                print(f"{way:24}{rate:10.0f}{min(shares[way]):36.2f} {max(shares[way]):.2f}")
+                if way not in ("simplejpeg", "keras layers"):
+                    share = statistics.median(shares[way])
+                    lines.append(f"ratio: {share:.2f} ({way} of decoding alone, {name})")
+            if policies:
+                lines.append(
+                    f"ratio: {rates['standard'] / rates['keras layers']:.0f} (standard of Keras's layers, {name})"
+                )
+        print("", *lines, sep="\n")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import numpy as np
 from kagglekit.inputs.sampling import epoch_counts, epoch_rows
 
 LOCAL_BYTES = 2**30  # records that are read in random order: less than the system's file cache holds
+AUGMENTED_PASS = 2**23 - 1  # in place of the copy's number: a pass over all rows, which is no epoch of training
 BLOCK = 16  # rows that stay together until then, so that a slow disk need not move for each
 
 
@@ -64,7 +65,7 @@ def row_generator(seed, epoch, row, copy=0):
     Args:
         seed, epoch: integers from 0, below 2^31.
         row: line of the row in its table, below 2^40.
-        copy: 0, or the number of the row's repetition in the epoch, below 2^23.
+        copy: 0, or the number of the row's repetition in the epoch, below 2^23 - 1; or `AUGMENTED_PASS`.
 
     Returns:
         `numpy.random.Generator`, good until this thread asks for the next one: making one anew costs as much as a warp.

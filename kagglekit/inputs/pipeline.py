@@ -16,10 +16,10 @@ from kagglekit._checks import check_choice
 from kagglekit.inputs.augment import apply, check_policy, draw
 from kagglekit.inputs.decoding import Decoder
 from kagglekit.inputs.mix import MIXES
-from kagglekit.inputs.order import EpochOrder, batch_generator, row_generator
+from kagglekit.inputs.order import AUGMENTED_PASS, EpochOrder, batch_generator, row_generator
 from kagglekit.inputs.reading import BatchBuffers, RowReader
 from kagglekit.inputs.sampling import class_factors, class_weights, epoch_rows, expected_counts
-from kagglekit.inputs.views import VIEWS, apply_view, view_box
+from kagglekit.inputs.views import apply_view, check_view, view_box
 
 
 def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights=None, parallel_calls=None):
@@ -59,7 +59,7 @@ def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights
     >>> images.dtype.name, labels.shape.as_list()
     ('float32', [64, 10])
     """
-    policy = check_policy(recipe.policy)
+    check_policy(recipe.policy)
     check_choice("mix", recipe.mix, MIXES)
     decoder, reader = Decoder(records, recipe), RowReader(records, folds)
     labels = reader.index["label"]
@@ -67,7 +67,7 @@ def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights
     order = EpochOrder(expected, labels, recipe, records.mean_bytes(folds))
     row_weights = _row_weights(records, recipe, reader.index["image_id"], labels, weights)
     classes, rows = len(records.class_names), reader.index["row"]
-    single, anywhere = records.task == "single_label", recipe.resize == "short_side_crop"
+    single = records.task == "single_label"
     buffers = BatchBuffers((recipe.batch_size, *decoder.size, decoder.channels))
     steps, mix = order.steps, MIXES[recipe.mix]
 
@@ -77,13 +77,7 @@ def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights
         images = buffers.take(len(numbers))
         for place, (line, copy, planes) in enumerate(zip(numbers, copies, reader.read(numbers), strict=True)):
             rng, shape = row_generator(recipe.seed, epoch, rows[line], copy), reader.shape(line)
-            box = decoder.box(shape, rng.uniform(size=2)) if anywhere else decoder.box(shape)
-            drawn = draw(policy, rng, box=box, size=decoder.size, strength=recipe.augment_strength)
-            image = decoder.decode(planes, shape, drawn.window)
-            if drawn.steps:
-                images[place] = apply(drawn, image, shape, border=decoder.border)
-            else:
-                decoder.fit(image, drawn.window, shape, out=images[place])
+            _augmented(decoder, recipe, rng, planes, shape, out=images[place])
         targets = np.eye(classes, dtype=np.float32)[labels[numbers]] if single else labels[numbers]
         chosen = None if row_weights is None else row_weights[numbers]
         if mix is not None:
@@ -110,7 +104,8 @@ def eval_dataset(records, recipe, parts, *, view="identity", cache=False, parall
         records: `Records`.
         recipe: a `Recipe`: `image_size`, `channels`, `resize` and `batch_size` are used.
         parts: a fold's number, a list of them, or `"test"`.
-        view: a test-time view, see `kagglekit.inputs.views.VIEWS`.
+        view: a test-time view, see `kagglekit.inputs.views.VIEWS`; or an integer from 0: the picture as the recipe's
+            policy augments it in the pass of that number.
         cache: True keeps the batches of the first pass for the next ones, in memory, if they fit in a quarter of what
             is free now: for a held-out fold that is read after each epoch. A path keeps them in files of that name.
         parallel_calls: batches that are made side by side. Defaults to the number of processors, at most 16.
@@ -122,9 +117,10 @@ def eval_dataset(records, recipe, parts, *, view="identity", cache=False, parall
     Raises:
         as `train_dataset`.
     """
-    check_choice("view", view, VIEWS)
+    check_view(view)
+    check_policy(recipe.policy)
     decoder, reader = Decoder(records, recipe), RowReader(records, parts)
-    labels, ids = reader.index["label"], reader.index["image_id"]
+    labels, ids, rows = (reader.index[name] for name in ("label", "image_id", "row"))
     buffers = BatchBuffers((recipe.batch_size, *decoder.size, decoder.channels))
 
     def batch(step):
@@ -132,6 +128,10 @@ def eval_dataset(records, recipe, parts, *, view="identity", cache=False, parall
         images = buffers.take(len(numbers))
         for image, line, planes in zip(images, numbers, reader.read(numbers), strict=True):
             shape = reader.shape(line)
+            if isinstance(view, int):
+                rng = row_generator(recipe.seed, view, rows[line], AUGMENTED_PASS)
+                _augmented(decoder, recipe, rng, planes, shape, out=image)
+                continue
             box = view_box(view, decoder.box(shape))
             decoder.fit(decoder.decode(planes, shape, box), box, shape, out=image)
             if view != "identity":
@@ -146,6 +146,18 @@ def eval_dataset(records, recipe, parts, *, view="identity", cache=False, parall
     if not isinstance(cache, bool) or (cache and 4 * pixels < _free_memory() / 4):
         batches = batches.cache("" if cache is True else str(cache)).prefetch(1)
     return batches
+
+
+def _augmented(decoder, recipe, rng, planes, shape, out):
+    """Write a picture into `out` as the recipe's policy draws it."""
+    place = rng.uniform(size=2) if recipe.resize == "short_side_crop" else (0.5, 0.5)
+    box = decoder.box(shape, place)
+    drawn = draw(recipe.policy, rng, box=box, size=decoder.size, strength=recipe.augment_strength)
+    image = decoder.decode(planes, shape, drawn.window)
+    if drawn.steps:
+        out[:] = apply(drawn, image, shape, border=decoder.border)
+    else:
+        decoder.fit(image, drawn.window, shape, out=out)
 
 
 def _batches(batch, steps, types, shapes, parallel_calls):

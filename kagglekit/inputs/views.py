@@ -56,6 +56,14 @@ FIVE_CROP = tuple(name for name in VIEWS if name.startswith("five_crop"))
 MULTI_SCALE = ("identity", "scale_90", "scale_75", "scale_60")
 
 
+def check_view(view):
+    """Raise a ValueError unless the view is a name of `VIEWS` or the number of an augmented pass, from 0."""
+    if not isinstance(view, int) or isinstance(view, bool):
+        check_choice("view", view, VIEWS)
+    elif not 0 <= view < 2**31:
+        raise ValueError(f"expected a view's name or the number of an augmented pass, 0 or more, got {view}")
+
+
 def view_box(view, box):
     """Return the part of a box that a view looks at.
 
