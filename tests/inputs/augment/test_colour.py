@@ -14,9 +14,9 @@ from kagglekit.inputs.augment import colour as paint
 PHOTO = (load_sample_images().images[0][100:148, 200:264] * 0.375 + 70).astype(np.uint8)
 PICTURE = Image.fromarray(PHOTO)
 ENHANCERS = {
-    paint.brightness_matrix: ImageEnhance.Brightness,
-    paint.contrast_matrix: ImageEnhance.Contrast,
-    paint.saturation_matrix: ImageEnhance.Color,
+    paint.brightness: ImageEnhance.Brightness,
+    paint.contrast: ImageEnhance.Contrast,
+    paint.saturation: ImageEnhance.Color,
 }
 
 
@@ -32,8 +32,8 @@ def test_factors_are_pils_enhancers(make, factor):
 
 def test_one_matrix_equals_pils_enhancers_one_after_another():
     steps = [
-        (paint.brightness_matrix, 1.2), (paint.contrast_matrix, 0.8), (paint.saturation_matrix, 1.3),
-        (paint.contrast_matrix, 1.1), (paint.brightness_matrix, 0.9),
+        (paint.brightness, 1.2), (paint.contrast, 0.8), (paint.saturation, 1.3),
+        (paint.contrast, 1.1), (paint.brightness, 0.9),
     ]  # fmt: skip
     expected = PICTURE
     for make, factor in steps:
@@ -53,8 +53,8 @@ def test_the_mean_of_contrast_is_that_of_the_picture_before_it():
     grey = (image @ paint.LUMINANCE).mean()
     image = 1.1 * image - 0.1 * grey
     steps = [
-        (paint.brightness_matrix, 0.8), (paint.brightness_shift_matrix, 12.0), (paint.hue_matrix, 0.25),
-        (paint.contrast_matrix, 1.1),
+        (paint.brightness, 0.8), (paint.brightness_shift, 12.0), (paint.hue, 0.25),
+        (paint.contrast, 1.1),
     ]  # fmt: skip
     result = paint.recolour(PHOTO.astype(np.float32), steps)
     assert np.abs(result - image.clip(0, 255)).mean() < 0.2  # colorsys's coefficients have two digits
@@ -68,33 +68,33 @@ def colour_of_yiq(y, i, q):
 def test_hue_keeps_luminance_and_greys_and_comes_round():
     image = PHOTO.astype(np.float32)
     for turn in (0.1, -0.3, 0.5):
-        turned = paint.recolour(image, [(paint.hue_matrix, turn)])
+        turned = paint.recolour(image, [(paint.hue, turn)])
         np.testing.assert_allclose(turned @ paint.LUMINANCE, image @ paint.LUMINANCE, atol=0.05)
         grey = np.full((2, 2, 3), 93, np.uint8)
-        np.testing.assert_array_equal(paint.recolour(grey, [(paint.hue_matrix, turn)]), grey)
-    np.testing.assert_allclose(paint.recolour(image, [(paint.hue_matrix, 1.0)]), image, atol=1e-3)
-    back = [(paint.hue_matrix, 0.2), (paint.hue_matrix, -0.2)]
+        np.testing.assert_array_equal(paint.recolour(grey, [(paint.hue, turn)]), grey)
+    np.testing.assert_allclose(paint.recolour(image, [(paint.hue, 1.0)]), image, atol=1e-3)
+    back = [(paint.hue, 0.2), (paint.hue, -0.2)]
     np.testing.assert_allclose(paint.recolour(image, back), image, atol=1e-3)
 
 
 def test_grey_is_pils_grey_picture_in_three_channels():
     expected = np.asarray(ImageOps.grayscale(PICTURE), int)[..., None]
-    assert np.abs(paint.recolour(PHOTO, [(paint.grey_matrix, True)]) - expected).max() <= 1
-    np.testing.assert_array_equal(paint.recolour(PHOTO, [(paint.grey_matrix, False)]), PHOTO)
+    assert np.abs(paint.recolour(PHOTO, [(paint.grey, True)]) - expected).max() <= 1
+    np.testing.assert_array_equal(paint.recolour(PHOTO, [(paint.grey, False)]), PHOTO)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 4, 6, 13])
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_other_numbers_of_channels_get_brightness_and_contrast_alone(channels, dtype):
     image = np.stack([np.roll(PHOTO[..., number % 3], number) for number in range(channels)], axis=-1).astype(dtype)
-    steps = [(paint.brightness_matrix, 1.2), (paint.saturation_matrix, 0.1), (paint.contrast_matrix, 0.7)]
+    steps = [(paint.brightness, 1.2), (paint.saturation, 0.1), (paint.contrast, 0.7)]
     expected = 0.7 * 1.2 * image.astype(np.float64) + 0.3 * 1.2 * image.mean(dtype=np.float64)
     assert np.abs(paint.recolour(image, steps) - expected).max() <= 0.5 + 1e-3
 
 
 def test_contrast_and_brightness_cast_no_colour():
     grey = np.repeat(PHOTO[..., :1], 3, axis=2)
-    for steps in ([(paint.contrast_matrix, 1.7)], [(paint.brightness_matrix, 0.6), (paint.contrast_matrix, 0.5)]):
+    for steps in ([(paint.contrast, 1.7)], [(paint.brightness, 0.6), (paint.contrast, 0.5)]):
         result = paint.recolour(grey, steps)
         np.testing.assert_array_equal(result[..., 0], result[..., 1])
         np.testing.assert_array_equal(result[..., 0], result[..., 2])
@@ -102,8 +102,8 @@ def test_contrast_and_brightness_cast_no_colour():
 
 def test_values_are_clipped_at_the_end_only():
     image = np.full((1, 1, 3), 200, np.uint8)
-    np.testing.assert_array_equal(paint.recolour(image, [(paint.brightness_shift_matrix, 100.0)]), 255)
-    there_and_back = [(paint.brightness_shift_matrix, 100.0), (paint.brightness_shift_matrix, -100.0)]
+    np.testing.assert_array_equal(paint.recolour(image, [(paint.brightness_shift, 100.0)]), 255)
+    there_and_back = [(paint.brightness_shift, 100.0), (paint.brightness_shift, -100.0)]
     np.testing.assert_array_equal(paint.recolour(image, there_and_back), image)
 
 
@@ -128,6 +128,6 @@ def test_ranges_are_those_of_torchvisions_colour_jitter(name, strength, low, hig
 def test_neighbouring_colour_ops_of_a_policy_are_one_matrix():
     policy = [("brightness", 0.3), ("contrast", 0.3), ("saturation", 0.3), ("hue", 0.1)]
     drawn = draw(policy, np.random.default_rng(5), box=(0, 0, 48, 64), size=(48, 64))
-    makers = (paint.brightness_matrix, paint.contrast_matrix, paint.saturation_matrix, paint.hue_matrix)
+    makers = (paint.brightness, paint.contrast, paint.saturation, paint.hue)
     steps = [(make, value) for make, (_, value) in zip(makers, drawn.steps, strict=True)]
     np.testing.assert_array_equal(apply(drawn, PHOTO, (48, 64)), paint.recolour(PHOTO, steps))

@@ -1,5 +1,8 @@
 """Policies: what their names promise, what is drawn, and errors that say what to do."""
 
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -18,6 +21,12 @@ def result(policy, seed, image=PHOTO, size=(48, 48), strength=1.0):
     shape = image.shape[:2]
     drawn = draw(policy, np.random.default_rng(seed), box=(0, 0, *shape), size=size, strength=strength)
     return apply(drawn, image, shape)
+
+
+def test_augmentation_loads_no_tensorflow():
+    code = "import sys, kagglekit.inputs.augment; print({'tensorflow', 'keras'} & set(sys.modules))"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "set()"
 
 
 def test_the_policies_are_those_of_the_documentation():
