@@ -48,6 +48,22 @@ def test_every_op_is_tested():
     assert set(STRENGTHS) == set(OPS)
 
 
+@pytest.mark.parametrize(
+    ("name", "parameters", "moved"),
+    [
+        ("flip_horizontal", True, (-10, 5)), ("flip_horizontal", False, (10, 5)), ("flip_vertical", True, (10, -5)),
+        ("dihedral", 2, (-10, -5)), ("dihedral", 4, (-10, 5)), ("rotation", 180.0, (-10, -5)),
+        ("rotation_normal", -90.0, (-5, 10)), ("shear_x", 0.2, (11, 5)), ("shear_y", 0.2, (10, 7)),
+        ("shear_normal", 45.0, (15, 5)), ("zoom", 1.5, (15, 7.5)), ("zoom_normal", (2.0, 0.5), (5, 10)),
+        ("shift", (0.25, -0.13), (-3, 30)), ("shift_normal", (1.5, -2.0), (8, 6.5)),
+    ],
+)  # fmt: skip
+def test_geometric_ops_move_a_point_as_their_parameters_say(name, parameters, moved):
+    """The point 10 right of and 5 below the centre, in a picture of 100 x 100; 0.13 of 100 pixels is a shift of 13."""
+    place = OPS[name].apply(parameters, (100, 100)) @ [10, 5, 1]
+    np.testing.assert_allclose(place, (*moved, 1), atol=1e-9)
+
+
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 6, 13])
 @pytest.mark.parametrize("name", OPS)
 def test_every_op_keeps_shape_type_range_and_its_input(name, channels):

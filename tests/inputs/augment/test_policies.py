@@ -9,6 +9,7 @@ import pytest
 from sklearn.datasets import load_sample_images
 
 from kagglekit.inputs.augment import OPS, POLICIES, apply, apply_box, check_policy, draw
+from kagglekit.inputs.augment.geometry import rotation_matrix, warp
 
 PHOTO = load_sample_images().images[0][100:164, 200:296]  # 64 x 96
 NAMES = {
@@ -168,6 +169,16 @@ def test_a_pair_of_names_and_strengths_is_a_policy():
     assert [name for name, _ in drawn.steps] == ["blur", "flip_horizontal"]
     blurred = OPS["blur"].apply(PHOTO, dict(drawn.steps)["blur"])
     np.testing.assert_array_equal(apply(drawn, PHOTO, (64, 96)), blurred[:, ::-1])  # one after another, in their order
+
+
+def test_geometry_after_another_op_starts_from_the_picture_as_it_is_then():
+    policy = [("window", 0.5), ("invert", 1), ("rotation", 30), ("blur", 1), ("flip_horizontal", 1)]
+    drawn = draw(policy, np.random.default_rng(2), box=(0, 0, 64, 96), size=(48, 48))
+    values = dict(drawn.steps)
+    expected = 255 - apply_box(PHOTO, drawn.window, (64, 96), (48, 48))
+    expected = warp(expected, rotation_matrix(values["rotation"]))
+    expected = OPS["blur"].apply(expected, values["blur"])[:, ::-1]
+    np.testing.assert_array_equal(apply(drawn, PHOTO, (64, 96)), expected)
 
 
 @pytest.mark.parametrize(
