@@ -8,7 +8,7 @@ changes more: posterize and solarize are not inverted as they are in the publish
 import cv2
 import numpy as np
 
-from kagglekit.inputs.augment.colour import brightness_matrix, contrast_matrix, recolour, saturation_matrix
+from kagglekit.inputs.augment.colour import brightness, contrast, recolour, saturation
 from kagglekit.inputs.augment.filters import sharpness
 from kagglekit.inputs.augment.geometry import rotation_matrix, shear_matrix, shift_matrix, warp
 from kagglekit.inputs.augment.pixels import rounded
@@ -22,9 +22,9 @@ OPERATIONS = {
     "TranslateX": lambda image, value: _warped(image, shift_matrix(0, value * image.shape[1])),
     "TranslateY": lambda image, value: _warped(image, shift_matrix(value * image.shape[0], 0)),
     "Rotate": lambda image, value: _warped(image, rotation_matrix(value)),
-    "Brightness": lambda image, value: recolour(image, [(brightness_matrix, 1 + value)]),
-    "Color": lambda image, value: recolour(image, [(saturation_matrix, 1 + value)]),
-    "Contrast": lambda image, value: recolour(image, [(contrast_matrix, 1 + value)]),
+    "Brightness": lambda image, value: recolour(image, [(brightness, 1 + value)]),
+    "Color": lambda image, value: recolour(image, [(saturation, 1 + value)]),
+    "Contrast": lambda image, value: recolour(image, [(contrast, 1 + value)]),
     "Sharpness": lambda image, value: sharpness(image, 1 + value),
     "Posterize": posterize,
     "Solarize": solarize,

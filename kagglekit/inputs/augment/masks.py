@@ -58,8 +58,9 @@ def draw_cutout(rng, strength):
 def draw_erasing(rng, strength):
     """Draw with probability `strength` one rectangle of random values.
 
-    Area uniform in 0.02-0.4, aspect uniform in 0.3-1/0.3, redrawn until it fits, as in Zhong et al. 2017, "Random
-    erasing data augmentation" (their probability: 0.5).
+    Area uniform in 0.02-0.4, aspect uniform in 0.3-1/0.3, redrawn until it is smaller than the picture, then placed
+    anywhere within: 0.2 is hidden on average. Zhong et al. 2017, "Random erasing data augmentation" (their probability:
+    0.5), as their code and torchvision do it; the paper's own listing redraws the place too, and so hides 0.14.
     """
     if rng.random() >= strength:
         return _NOTHING

@@ -1,9 +1,9 @@
 """The ops by name: how each is drawn and what its parameters are applied with.
 
 Four kinds. `window`: `apply(box, parameters)` gives the part of the box that will be looked at. `geometric`:
-`apply(parameters, size)` gives a matrix for a picture of this size. `colour`: `apply(parameter, mean)` gives a colour
-matrix. `picture`: `apply(image, parameters)` gives a picture. `draw(rng, strength)` is the same for all; what the
-strength means stands in its docstring, and at strength 0 every op leaves the picture as it is.
+`apply(parameters, size)` gives a matrix for a picture of this size. `colour`: `apply(matrix, parameter, mean)` goes on
+from a colour matrix. `picture`: `apply(image, parameters)` gives a picture. `draw(rng, strength)` is the same for all;
+what the strength means stands in its docstring, and at strength 0 every op leaves the picture as it is.
 """
 
 from collections.abc import Callable
@@ -57,12 +57,12 @@ OPS = {
     ),
     "zoom_normal": Op("geometric", move.draw_zoom_normal, lambda factors, size: move.zoom_matrix(*factors), "reflect"),
     "shift_normal": Op("geometric", move.draw_shift_normal, lambda shift, size: move.shift_matrix(*shift)),
-    "brightness": Op("colour", draw_factor, colour.brightness_matrix),
-    "brightness_shift": Op("colour", colour.draw_brightness_shift, colour.brightness_shift_matrix),
-    "contrast": Op("colour", draw_factor, colour.contrast_matrix),
-    "saturation": Op("colour", draw_factor, colour.saturation_matrix),
-    "hue": Op("colour", colour.draw_hue, colour.hue_matrix),
-    "grey": Op("colour", draw_chance, colour.grey_matrix),
+    "brightness": Op("colour", draw_factor, colour.brightness),
+    "brightness_shift": Op("colour", colour.draw_brightness_shift, colour.brightness_shift),
+    "contrast": Op("colour", draw_factor, colour.contrast),
+    "saturation": Op("colour", draw_factor, colour.saturation),
+    "hue": Op("colour", colour.draw_hue, colour.hue),
+    "grey": Op("colour", draw_chance, colour.grey),
     "posterize": Op("picture", tone.draw_posterize, tone.posterize),
     "solarize": Op("picture", tone.draw_solarize, tone.solarize),
     "solarize_add": Op("picture", tone.draw_solarize_add, tone.solarize_add),
