@@ -40,14 +40,14 @@ class WeightedCrossentropy(ClassLoss):
         return -ops.sum(weights * targets * damping * log_probabilities, axis=-1)
 
 
-def class_balanced(class_counts, beta=0.999, gamma=0.0, **kwargs):
+def class_balanced(class_counts, beta=0.999, gamma=0.0, *, name="class_balanced", **kwargs):
     """Make a cross-entropy whose classes weigh the inverse of their effective number of rows.
 
     Args:
         class_counts: rows of each class, 1 or more.
         beta: 0 is no weighting, towards 1 it becomes 1 / rows.
         gamma: focal exponent, 0 is off.
-        **kwargs: as in `WeightedCrossentropy`.
+        name, **kwargs: as in `WeightedCrossentropy`.
 
     Returns:
         `WeightedCrossentropy`; the mean weight of a row is 1.
@@ -63,7 +63,7 @@ def class_balanced(class_counts, beta=0.999, gamma=0.0, **kwargs):
         raise ValueError(f"expected one row or more of every class, got class_counts {list(class_counts)}")
     weights = [(1 - beta) / (1 - beta**count) for count in class_counts]
     mean = sum(weight * count for weight, count in zip(weights, class_counts, strict=True)) / sum(class_counts)
-    return WeightedCrossentropy([weight / mean for weight in weights], gamma, name="class_balanced", **kwargs)
+    return WeightedCrossentropy([weight / mean for weight in weights], gamma, name=name, **kwargs)
 
 
 def sparsemax(logits):
