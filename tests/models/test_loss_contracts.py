@@ -78,7 +78,7 @@ def test_the_gradient_agrees_with_finite_differences(name, task):
 def test_certain_predictions_have_finite_losses_and_gradients(name, task):
     loss, (targets, numbers) = make(name), batch(task)
     for certain in (200 * numbers, 200 * (2 * targets - 1), 0 * numbers):
-        result = gradient(lambda values: loss(targets, predicted(name, task, values)), certain)  # noqa: B023
+        result = gradient(lambda values: loss(targets, predicted(name, task, values)), certain)
         assert np.isfinite(result).all()
         assert np.isfinite(float(loss(targets, predicted(name, task, certain))))
 
