@@ -124,6 +124,8 @@ class Lookahead(keras.optimizers.Optimizer):
             nearer = slow + self.slow_step_size * (variable - slow)
             slow.assign(ops.where(pull, nearer, ops.convert_to_tensor(slow)))
             variable.assign(ops.where(pull, nearer, ops.convert_to_tensor(variable)))
+            if variable.constraint is not None:
+                variable.assign(variable.constraint(variable))
 
     def get_config(self):
         return {
