@@ -42,9 +42,16 @@ class Recipe:
         unfrozen_layers: share of the backbone's layers, counted from the head, that fine-tuning trains, 0 to 1.
         dropout: share of the pooled features that is dropped before the head, 0 to less than 1.
         pooling: `"avg"` or `"max"`.
+        loss: `"auto"` (cross-entropy, or the mean squared error of a regression) or a key of
+            `kagglekit.models.losses.LOSSES` that is for the task.
         label_smoothing: share of the label that is spread over all classes, 0 to less than 1.
-        weight_decay: decoupled weight decay of AdamW, per step and times the learning rate.
-        warmup: share of a stage's steps during which the learning rate rises linearly, 0 to 1.
+        optimizer: a key of `kagglekit.models.optimizers.OPTIMIZERS`.
+        weight_decay: decoupled weight decay, per step and times the learning rate; biases and norms do not decay.
+        clip: largest global norm of the gradients; 0 switches clipping off.
+        layer_decay: factor of the learning rate from each twelfth of the backbone to the one below it; 1 is one rate.
+        ema: momentum of a moving average of the weights, which is then what is validated and saved; 0 switches it off.
+        schedule: a name of `kagglekit.models.optimizers.SCHEDULES`.
+        warmup: share of a stage's steps during which the learning rate rises, 0 to 1.
         seed: integer that fixes initial weights, batches, augmentation and dropout.
         reasons: mapping from a knob's name to why it has its value; no part of the run's identity.
 
@@ -83,8 +90,14 @@ class Recipe:
     unfrozen_layers: float = 0.5
     dropout: float = 0.2
     pooling: str = "avg"
+    loss: str = "auto"
     label_smoothing: float = 0.05
+    optimizer: str = "adamw"
     weight_decay: float = 1e-4
+    clip: float = 0.0
+    layer_decay: float = 1.0
+    ema: float = 0.0
+    schedule: str = "cosine"
     warmup: float = 0.1
     seed: int = 0
     reasons: dict = dataclasses.field(default_factory=dict, compare=False, repr=False)
@@ -108,6 +121,9 @@ class Recipe:
         if not isinstance(self.sampling, dict):
             check_choice("sampling", self.sampling, ("none", "label_shuffling", "balanced", "square_root"))
         check_choice("pooling", self.pooling, ("avg", "max"))
+        check_choice("loss", self.loss, ("auto", *_LOSSES))
+        check_choice("optimizer", self.optimizer, _OPTIMIZERS)
+        check_choice("schedule", self.schedule, _SCHEDULES)
         types = {field.name: field.type for field in dataclasses.fields(self)}
         for knob, low, high in _RANGES:
             value, kind = getattr(self, knob), types[knob]
@@ -185,6 +201,15 @@ class Recipe:
         )
 
 
+# The names that kagglekit.models knows; a recipe is checked without Keras.
+_LOSSES = (
+    "cross_entropy", "focal", "sparsemax", "generalized_cross_entropy", "symmetric_cross_entropy", "bi_tempered",
+    "quadratic_kappa", "earth_movers", "kl_divergence", "binary_cross_entropy", "binary_focal", "asymmetric",
+    "soft_f1", "mean_squared_error", "mean_absolute_error", "smooth_l1", "distillation", "arcface", "arcface_mixture",
+)  # fmt: skip
+_OPTIMIZERS = ("adamw", "adam", "sgd", "lamb", "lion", "muon", "radam")
+_SCHEDULES = ("cosine", "one_cycle", "exponential", "step", "constant")
+
 _RANGES = (
     ("channels", 1, 64),
     ("record_size", 8, 4096),
@@ -199,6 +224,9 @@ _RANGES = (
     ("dropout", 0, 0.99),
     ("label_smoothing", 0, 0.99),
     ("weight_decay", 0, 1),
+    ("clip", 0, 1e6),
+    ("layer_decay", 0.01, 1),
+    ("ema", 0, 0.99999),
     ("warmup", 0, 1),
     ("seed", 0, 2**31 - 1),
 )

@@ -8,7 +8,8 @@ import pandas as pd
 
 from kagglekit.inputs.pipeline import eval_dataset, steps_per_epoch, train_dataset
 from kagglekit.models.heads import add_head, build_extractor, freeze_backbone, split_at_features, unfreeze_backbone
-from kagglekit.models.optimizers import adamw_with_warmup
+from kagglekit.models.losses import make_loss
+from kagglekit.models.optimizers import layer_scales, make_optimizer, make_schedule
 from kagglekit.training.callbacks import HeldOut, Progress
 from kagglekit.training.features import feature_batches, frozen_features, predict_features
 from kagglekit.training.prediction import inference, predict_rows
@@ -71,12 +72,14 @@ class FoldTrainer:
                 batches = train_dataset(self.records, self.recipe, self._others(fold))
                 predict = partial(predict_rows, self.infer, held_out)
             watcher = HeldOut(predict, self.metric, self.records.task, stage)
+            # Before the watcher, so that the average is what it sees and what stays in the network.
+            averages = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if self.recipe.ema else []
             network.fit(
                 batches,
                 steps_per_epoch=self._steps[fold],
                 initial_epoch=start,
                 epochs=start + epochs,
-                callbacks=[Progress(bar, f"{title}, {stage}"), watcher],
+                callbacks=[Progress(bar, f"{title}, {stage}"), *averages, watcher],
                 shuffle=False,
                 verbose=0,
             )
@@ -102,12 +105,7 @@ class FoldTrainer:
             else:
                 network = _same_layers(self.model)
             single = self.records.task == "single_label"
-            optimizer = adamw_with_warmup(
-                learning_rate,
-                max(self._steps.values()) * epochs,
-                warmup=self.recipe.warmup,
-                weight_decay=self.recipe.weight_decay,
-            )
+            optimizer = self._optimizer(max(self._steps.values()) * epochs, epochs, learning_rate)
             network.compile(
                 optimizer=optimizer,
                 loss=loss_of(self.records.task, self.recipe),
@@ -119,6 +117,17 @@ class FoldTrainer:
         network, optimizer_values = self._stages[stage]
         _restore(network.optimizer.variables, optimizer_values)
         return network
+
+    def _optimizer(self, steps, epochs, learning_rate):
+        recipe = self.recipe
+        return make_optimizer(
+            recipe.optimizer,
+            make_schedule(recipe.schedule, learning_rate, steps, warmup=recipe.warmup, epochs=epochs),
+            weight_decay=recipe.weight_decay,
+            clip=recipe.clip or None,
+            scales=None if recipe.layer_decay == 1 else layer_scales(self.model, recipe.layer_decay),
+            ema=recipe.ema,
+        )
 
     def _save(self, folder, held_out, last):
         """Save the network without an optimizer, load it again and keep what the loaded one predicts."""
@@ -148,11 +157,7 @@ def model_from_recipe(outputs, recipe, *, task="single_label", offset=0.0, scale
 
 def loss_of(task, recipe):
     """Return the Keras loss of a task; label smoothing where targets are certain."""
-    if task == "regression":
-        return keras.losses.MeanSquaredError()
-    if task == "multi_label":
-        return keras.losses.BinaryCrossentropy(label_smoothing=recipe.label_smoothing)
-    return keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing * (task == "single_label"))
+    return make_loss(recipe.loss, task=task, label_smoothing=recipe.label_smoothing)
 
 
 def _units(records):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from kagglekit.predictions.metrics import METRICS, better, score
+from kagglekit.predictions.metrics import METRICS, better, per_class, score
 
 ONE_LABEL = [name for name, (_, _, tasks) in METRICS.items() if "single_label" in tasks]
 LABELS = [0, 0, 0, 1, 1, 2]
@@ -64,7 +64,9 @@ def test_order_of_rows_and_numbering_of_classes_change_nothing(metric, rows):
     assert score(metric, np.argsort(classes)[labels], probabilities[:, classes]) == expected
 
 
-@pytest.mark.parametrize("metric", ONE_LABEL)
+@pytest.mark.parametrize(
+    "metric", [name for name in ONE_LABEL if name != "top5_accuracy"]
+)  # of five classes: all right
 def test_certain_and_right_beats_everything(metric, rows):
     labels, probabilities = rows
     best = score(metric, labels, np.eye(5)[labels])
@@ -127,6 +129,27 @@ CERTAINTIES = [[0.9, 0.2, 0.4], [0.3, 0.6, 0.1], [0.2, 0.8, 0.3], [0.1, 0.7, 0.2
         # Observed squares: one row is 2 grades off: 4. By chance, counts (1, 1, 2) against (2, 1, 1): 26 / 4 = 6.5.
         ("quadratic_weighted_kappa", "single_label", [0, 1, 2, 2], np.eye(3)[[0, 1, 2, 0]], 1 - 4 / 6.5),
         ("quadratic_weighted_kappa", "regression", [[0], [1], [2], [2]], [[0.2], [1.4], [1.6], [-0.3]], 1 - 4 / 6.5),
+        # Of the second class: said 3 times, twice right; it is there 3 times.
+        ("precision", "single_label", [0, 0, 1, 1, 1], np.eye(2)[[0, 1, 1, 1, 0]], 2 / 3),
+        ("recall", "single_label", [0, 0, 1, 1, 1], np.eye(2)[[0, 1, 1, 1, 0]], 2 / 3),
+        ("f1", "single_label", [0, 1, 1, 1, 1], np.eye(2)[[0, 0, 1, 1, 1]], 6 / 7),
+        ("matthews", "single_label", [0, 0, 1, 1], np.eye(2)[[0, 1, 1, 1]], (1 * 2 - 0) / math.sqrt(2 * 3 * 2 * 1)),
+        # Rows: F2 = 5 right / (4 there + said): 5/9, 1, 5/9, 0.
+        ("sample_f2", "multi_label", SEVERAL, CERTAINTIES, (5 / 9 + 1 + 5 / 9 + 0) / 4),
+        ("hamming_loss", "multi_label", SEVERAL, CERTAINTIES, 3 / 12),
+        # Right classes stand first, second, fourth.
+        ("map3", "single_label", [0, 1, 3], [[4, 3, 2, 1]] * 3, (1 + 1 / 2 + 0) / 3),
+        ("top3_accuracy", "single_label", [0, 1, 3], [[4, 3, 2, 1]] * 3, 2 / 3),
+        # Places of the labels: 1 and 2; 1; 1 and 3; none.
+        (
+            "map3",
+            "multi_label",
+            [[1, 1, 0], [1, 0, 0], [1, 0, 1], [0, 0, 0]],
+            [[0.9, 0.8, 0.1]] * 4,
+            (1 + 1 + (1 + 2 / 3) / 2 + 0) / 4,
+        ),
+        # By 0.9, 0.8, 0.7: present, absent, present; precision 1 / 1 and 2 / 3 where the recall grows by a half.
+        ("average_precision", "single_label", [1, 0, 1], [[0.1, 0.9], [0.2, 0.8], [0.3, 0.7]], (1 + 2 / 3) / 2),
         ("rmse", "regression", [[1.0], [3.0]], [[2.0], [3.0]], math.sqrt(0.5)),
         # Cumulated 1, 1, 1 against 0, 0.5, 1: squares 1, 0.25, 0.
         ("emd", "distribution", [[1.0, 0.0, 0.0]], [[0.0, 0.5, 0.5]], math.sqrt(1.25 / 3)),
@@ -160,3 +183,68 @@ def test_metric_of_another_task_is_refused_with_those_that_fit():
 def test_auc_of_rows_that_are_all_alike_is_refused():
     with pytest.raises(ValueError, match="needs rows of a class and rows of another"):
         score("auc", [1, 1], [[0.5, 0.5], [0.2, 0.8]])
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("classes", [2, 6])
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true", "ignore::RuntimeWarning")
+def test_scikit_learn_agrees_on_one_label(seed, classes):
+    rng = np.random.default_rng(seed)
+    labels, probabilities = rng.integers(0, classes, 90), rng.dirichlet(np.ones(classes), 90)
+    said, average = probabilities.argmax(axis=1), "binary" if classes == 2 else "macro"
+    hot = np.eye(classes)[labels]
+    area = (hot[:, 1], probabilities[:, 1]) if classes == 2 else (hot, probabilities)
+    places = np.argsort(np.argsort(-probabilities, axis=1), axis=1)[np.arange(90), labels]
+    for metric, expected in {
+        "precision": reference.precision_score(labels, said, average=average),
+        "recall": reference.recall_score(labels, said, average=average),
+        "f1": reference.f1_score(labels, said, average=average),
+        "macro_f1": reference.f1_score(labels, said, average="macro"),
+        "micro_f1": reference.f1_score(labels, said, average="micro"),
+        "matthews": reference.matthews_corrcoef(labels, said),
+        "average_precision": reference.average_precision_score(*area),
+        "top3_accuracy": np.mean(places < 3),
+        "map3": np.mean(np.where(places < 3, 1 / (1 + places), 0)),
+        "map5": reference.label_ranking_average_precision_score(hot, probabilities) if classes == 2 else None,
+    }.items():
+        if expected is not None:
+            assert score(metric, labels, probabilities) == pytest.approx(expected, rel=1e-12), metric
+    if classes > 3:
+        expected = reference.top_k_accuracy_score(labels, probabilities, k=3)
+        assert score("top3_accuracy", labels, probabilities) == pytest.approx(expected, rel=1e-12)
+    found = per_class(labels, probabilities, beta=2.0)
+    expected = reference.precision_recall_fscore_support(labels, said, beta=2.0, zero_division=0)
+    for name, values in zip(("precision", "recall", "f", "rows"), expected, strict=True):
+        np.testing.assert_allclose(found[name], values, rtol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_scikit_learn_agrees_on_several_labels(seed):
+    rng = np.random.default_rng(seed)
+    labels, probabilities = rng.integers(0, 2, (70, 5)), rng.uniform(size=(70, 5))
+    said = probabilities >= 0.5
+    for metric, expected in {
+        "precision": reference.precision_score(labels, said, average="macro"),
+        "recall": reference.recall_score(labels, said, average="macro"),
+        "f1": reference.f1_score(labels, said, average="macro"),
+        "macro_f1": reference.f1_score(labels, said, average="macro"),
+        "micro_f1": reference.f1_score(labels, said, average="micro"),
+        "sample_f2": reference.fbeta_score(labels, said, beta=2, average="samples", zero_division=0),
+        "hamming_loss": reference.hamming_loss(labels, said),
+        "average_precision": reference.average_precision_score(labels, probabilities),
+    }.items():
+        assert score(metric, labels, probabilities, "multi_label") == pytest.approx(expected, rel=1e-12), metric
+    some = labels.any(axis=1)  # scikit-learn counts a row without labels as right
+    assert score("map5", labels[some], probabilities[some], "multi_label") == pytest.approx(
+        reference.label_ranking_average_precision_score(labels[some], probabilities[some]), rel=1e-12
+    )
+
+
+def test_labels_that_are_nowhere_count_as_zero():
+    assert score("sample_f2", np.zeros((2, 3), int), np.zeros((2, 3)), "multi_label") == 0
+    assert score("macro_f1", np.array([[1, 0]]), np.array([[1.0, 0.0]]), "multi_label") == 0.5
+
+
+def test_among_equals_the_first_class_comes_first():
+    assert score("top3_accuracy", [2, 3], np.full((2, 6), 1 / 6)) == 0.5
+    assert score("map3", [0, 2], np.full((2, 6), 1 / 6)) == pytest.approx((1 + 1 / 3) / 2)

@@ -1,0 +1,113 @@
+"""Losses by name: Keras's own where they are right, ours in `keras.ops` for the rest.
+
+Ours are registered with Keras under `kagglekit`, so that a compiled network that was saved with one loads again once
+this package is imported. A run's inference network is saved without a loss and needs neither.
+"""
+
+from functools import partial
+
+import keras
+
+from kagglekit._checks import check_choice
+from kagglekit.models.losses.categorical import (
+    BiTempered,
+    Distillation,
+    GeneralizedCrossentropy,
+    SparsemaxLoss,
+    SymmetricCrossentropy,
+    WeightedCrossentropy,
+    class_balanced,
+    sparsemax,
+)
+from kagglekit.models.losses.cosine import ArcFace
+from kagglekit.models.losses.multilabel import Asymmetric, SoftF1
+from kagglekit.models.losses.ordered import EarthMovers, QuadraticKappa
+
+__all__ = [
+    "ArcFace",
+    "Asymmetric",
+    "BiTempered",
+    "Distillation",
+    "EarthMovers",
+    "GeneralizedCrossentropy",
+    "LOSSES",
+    "QuadraticKappa",
+    "SoftF1",
+    "SparsemaxLoss",
+    "SymmetricCrossentropy",
+    "TASK_LOSSES",
+    "WeightedCrossentropy",
+    "class_balanced",
+    "make_loss",
+    "sparsemax",
+]
+
+LOSSES = {
+    "cross_entropy": keras.losses.CategoricalCrossentropy,
+    "weighted_cross_entropy": WeightedCrossentropy,
+    "class_balanced": class_balanced,
+    # alpha weighs the two classes of a detector; for several classes it would only scale the loss
+    "focal": partial(keras.losses.CategoricalFocalCrossentropy, alpha=1.0),
+    "sparsemax": SparsemaxLoss,
+    "generalized_cross_entropy": GeneralizedCrossentropy,
+    "symmetric_cross_entropy": SymmetricCrossentropy,
+    "bi_tempered": BiTempered,
+    "arcface": ArcFace,
+    "arcface_mixture": partial(ArcFace, plain=0.8, name="arcface_mixture"),
+    "quadratic_kappa": QuadraticKappa,
+    "earth_movers": EarthMovers,
+    "distillation": Distillation,
+    "kl_divergence": keras.losses.KLDivergence,
+    "binary_cross_entropy": keras.losses.BinaryCrossentropy,
+    "binary_focal": partial(keras.losses.BinaryFocalCrossentropy, apply_class_balancing=True),
+    "asymmetric": Asymmetric,
+    "soft_f1": SoftF1,
+    "mean_squared_error": keras.losses.MeanSquaredError,
+    "mean_absolute_error": keras.losses.MeanAbsoluteError,
+    "smooth_l1": keras.losses.Huber,  # Girshick, "Fast R-CNN", 2015, equation 3: Huber's with delta 1
+}
+
+# The first of a task is its "auto".
+TASK_LOSSES = {
+    "single_label": (
+        "cross_entropy", "focal", "sparsemax", "generalized_cross_entropy", "symmetric_cross_entropy", "bi_tempered",
+        "arcface", "arcface_mixture", "quadratic_kappa", "earth_movers", "weighted_cross_entropy", "class_balanced",
+    ),
+    "multi_label": ("binary_cross_entropy", "binary_focal", "asymmetric", "soft_f1"),
+    "distribution": ("cross_entropy", "earth_movers", "kl_divergence", "distillation"),
+    "regression": ("mean_squared_error", "mean_absolute_error", "smooth_l1"),
+}  # fmt: skip
+
+
+def make_loss(name="auto", *, task="single_label", label_smoothing=0.0, **options):
+    """Make a loss by name.
+
+    Args:
+        name: a key of `LOSSES` that is for the task, or `"auto"`: cross-entropy (its binary form for several labels),
+            or the mean squared error of a regression.
+        task: `"single_label"`, `"multi_label"`, `"distribution"` or `"regression"`.
+        label_smoothing: share of certain targets that is spread, 0 to less than 1; distributions and numbers stay.
+        **options: arguments of the loss, for example `gamma=2.0`, `class_counts=[30, 10]`, `from_logits=True`.
+
+    Returns:
+        `keras.losses.Loss`.
+
+    Raises:
+        ValueError: for an unknown name, or a loss of another task.
+
+    Example:
+
+    >>> make_loss("focal", gamma=3.0).name
+    'categorical_focal_crossentropy'
+    >>> make_loss("asymmetric")
+    Traceback (most recent call last):
+    ValueError: the loss 'asymmetric' is not for the task 'single_label'; expected one of ['cross_entropy', ...
+    """
+    check_choice("task", task, TASK_LOSSES)
+    name = TASK_LOSSES[task][0] if name == "auto" else name
+    check_choice("loss", name, LOSSES)
+    if name not in TASK_LOSSES[task]:
+        raise ValueError(f"the loss {name!r} is not for the task {task!r}; expected one of {list(TASK_LOSSES[task])}")
+    if task in ("single_label", "multi_label"):
+        options["label_smoothing"] = label_smoothing
+    return LOSSES[name](**options)

@@ -1,0 +1,88 @@
+"""What our losses share: targets, logarithms, configuration."""
+
+import keras
+from keras import ops
+
+# Far below softmax's smallest useful value, far above float32's smallest: the gradient of the logarithm stays finite,
+# and a hopeless row (probability 1e-12) still has one, unlike below Keras's 1e-7.
+TINY = 1e-30
+
+
+class ClassLoss(keras.losses.Loss):
+    """A loss of class probabilities; subclasses write `rows(targets, log_probabilities)`.
+
+    Targets are soft `(batch, classes)`, one-hot included, or class numbers `(batch,)` or `(batch, 1)`. Computed in
+    float32 whatever the policy: sums of half-precision logarithms lose the digits that gradients are made of.
+
+    Args:
+        from_logits: predictions are logits; else probabilities, as a head with softmax gives them. Where a loss is
+            defined on logits, the logarithms of the probabilities serve: softmax's losses do not change when a number
+            is added to all logits of a row.
+        label_smoothing: share `e` of the targets that is spread evenly: `y (1 - e) + e / classes`, 0 to less than 1.
+        reduction: as in `keras.losses.Loss`.
+        name: name of the loss.
+    """
+
+    options = ()  # names of a subclass's own arguments, for get_config
+
+    def __init__(self, *, from_logits=False, label_smoothing=0.0, reduction="sum_over_batch_size", name=None):
+        super().__init__(name=name, reduction=reduction, dtype="float32")
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        # Keras takes a list for several outputs; here it is rows.
+        y_true, y_pred = (ops.convert_to_tensor(values, "float32") for values in (y_true, y_pred))
+        return super().__call__(y_true, y_pred, sample_weight)
+
+    def call(self, y_true, y_pred):
+        log_probabilities = ops.log_softmax(y_pred) if self.from_logits else safe_log(y_pred)
+        return self.rows(self.smooth(one_hot(y_true, y_pred)), log_probabilities)
+
+    def smooth(self, targets):
+        """Spread the share `label_smoothing` of the targets over all classes."""
+        return targets * (1 - self.label_smoothing) + self.label_smoothing / targets.shape[-1]
+
+    def rows(self, targets, log_probabilities):
+        """Return the loss of each row from float32 `(batch, classes)` each."""
+        raise NotImplementedError
+
+    def get_config(self):
+        own = {name: getattr(self, name) for name in ("from_logits", "label_smoothing", *self.options)}
+        return super().get_config() | own
+
+
+class LabelLoss(ClassLoss):
+    """A loss of independent labels; subclasses write `rows(targets, log_present, log_absent)`.
+
+    Args:
+        from_logits: predictions are logits; else probabilities, as a head with sigmoids gives them.
+        label_smoothing: as in Keras's binary cross-entropy: `y (1 - e) + e / 2`.
+        reduction: as in `keras.losses.Loss`.
+        name: name of the loss.
+    """
+
+    def call(self, y_true, y_pred):
+        if self.from_logits:
+            log_present, log_absent = ops.log_sigmoid(y_pred), ops.log_sigmoid(-y_pred)
+        else:
+            log_present, log_absent = safe_log(y_pred), safe_log(1 - y_pred)
+        return self.rows(y_true * (1 - self.label_smoothing) + self.label_smoothing / 2, log_present, log_absent)
+
+
+def one_hot(y_true, y_pred):
+    """Return soft targets `(batch, classes)` as they are, and class numbers as such."""
+    classes = y_pred.shape[-1]
+    if len(y_true.shape) == 1 or (y_true.shape[-1] == 1 and classes > 1):
+        return ops.one_hot(ops.cast(ops.reshape(y_true, (-1,)), "int32"), classes, dtype="float32")
+    return y_true
+
+
+def safe_log(values):
+    """Logarithm of values that may be 0."""
+    return ops.log(ops.maximum(values, TINY))
+
+
+def power(values, exponent):
+    """Power of values in [0, 1] whose gradient at 0 is finite, for an exponent of 0 as well."""
+    return ops.power(ops.maximum(values, 1e-7), exponent) if exponent else ops.ones_like(values)
