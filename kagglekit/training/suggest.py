@@ -164,7 +164,7 @@ def _from_scratch(side, channels, rows, effort):
 
 
 def _pretrained(side, rows, effort):
-    native = BACKBONES["efficientnet_lite0"][1]
+    native = BACKBONES["efficientnet_lite0"].size
     size = native if side >= 160 else int(np.clip(round(side * 1.5 / 32) * 32, 96, native))
     frozen, epochs = {"fast": (20, 0), "standard": (20, 2), "full": (20, 8)}[effort]
     return {
