@@ -19,8 +19,8 @@ class Recipe:
 
     Args:
         name: short name of the run's folder.
-        backbone: a name that `kk.list_backbones()` lists.
-        weights: `"imagenet"`, `None` (random) or the path of a weights file.
+        backbone: a name that `kk.list_backbones()` lists, a class of keras.applications or a preset of keras-hub.
+        weights: `"imagenet"`, `None` (random) or the path of a weights file or its folder.
         image_size: height and width of the network's input, pixels; an integer stands for a square.
         channels: 1, 3, or the number of files of a row that are stacked.
         resize: `"squash"` (both sides to the network's, whatever the shape), `"short_side_crop"` (the largest part of
@@ -39,7 +39,12 @@ class Recipe:
         learning_rate: peak learning rate of fine-tuning.
         unfrozen_layers: share of the backbone's layers, counted from the head, that fine-tuning trains, 0 to 1.
         dropout: share of the pooled features that is dropped before the head, 0 to less than 1.
-        pooling: `"avg"` or `"max"`.
+        pooling: `"avg"`, `"max"`, `"concat"` (both) or `"gem"` (generalised mean with a learnt power).
+        head: `"linear"`, `"cosine"` (for a loss with a margin) or `"ordinal"` (classes in an order, such as grades).
+        neck: `"none"`, or `"batch_norm"` between the pooled features and the head.
+        multi_dropout: number of dropouts side by side whose results are averaged; 1 is the usual dropout.
+        activation: `"relu"`, `"swish"` or `"gelu"`; pretrained networks have their own.
+        initializer: name of a Keras initialiser of the convolutions; of a network from scratch as well.
         label_smoothing: share of the label that is spread over all classes, 0 to less than 1.
         weight_decay: decoupled weight decay of AdamW, per step and times the learning rate.
         warmup: share of a stage's steps during which the learning rate rises linearly, 0 to 1.
@@ -80,6 +85,11 @@ class Recipe:
     unfrozen_layers: float = 0.5
     dropout: float = 0.2
     pooling: str = "avg"
+    head: str = "linear"
+    neck: str = "none"
+    multi_dropout: int = 1
+    activation: str = "relu"
+    initializer: str = "he_normal"
     label_smoothing: float = 0.05
     weight_decay: float = 1e-4
     warmup: float = 0.1
@@ -102,7 +112,10 @@ class Recipe:
         check_choice("class_weights", self.class_weights, ("none", "inverse_frequency", "effective_number"))
         if not isinstance(self.sampling, dict):
             check_choice("sampling", self.sampling, ("none", "label_shuffling", "balanced", "square_root"))
-        check_choice("pooling", self.pooling, ("avg", "max"))
+        check_choice("pooling", self.pooling, ("avg", "max", "concat", "gem"))
+        check_choice("head", self.head, ("linear", "cosine", "ordinal"))
+        check_choice("neck", self.neck, ("none", "batch_norm"))
+        check_choice("activation", self.activation, ("relu", "swish", "gelu"))
         types = {field.name: field.type for field in dataclasses.fields(self)}
         for knob, low, high in _RANGES:
             value, kind = getattr(self, knob), types[knob]
@@ -190,6 +203,7 @@ _RANGES = (
     ("learning_rate", 0, 10),
     ("unfrozen_layers", 0, 1),
     ("dropout", 0, 0.99),
+    ("multi_dropout", 1, 16),
     ("label_smoothing", 0, 0.99),
     ("weight_decay", 0, 1),
     ("warmup", 0, 1),

@@ -72,9 +72,9 @@ def layer_costs(model):
     """
     lines = []
     for layer in flat_layers(model):
-        if isinstance(layer, keras.layers.InputLayer):
-            continue
         calls = _calls(layer)
+        if not calls:
+            continue
         output = tuple(calls[0][1][1:])
         counted = [_multiply_adds(layer, inputs, outputs) for inputs, outputs in calls]
         parameters = sum(math.prod(weight.shape) for weight in layer.weights)
@@ -84,7 +84,8 @@ def layer_costs(model):
 
 def _calls(layer):
     """Return the shapes `(input, output)` of each call of a layer, those with the batch's None in front."""
-    nodes = layer._inbound_nodes  # Keras's public `layer.input` knows layers that are called once alone
+    # Keras's public `layer.input` knows layers that are called once alone; that of an input layer has no input.
+    nodes = [node for node in layer._inbound_nodes if node.input_tensors]
     return [(tuple(node.input_tensors[0].shape), tuple(node.output_tensors[0].shape)) for node in nodes]
 
 

@@ -11,7 +11,6 @@ import pytest
 
 from kagglekit.models.backbones import build_backbone, weights_found
 
-
 # One network of each family of keras.applications, and the file that Keras would fetch for it
 SMALLEST = {
     "ConvNeXtTiny": "convnext_tiny_notop.h5",
@@ -65,8 +64,8 @@ for name, file in json.loads(sys.argv[1]).items():
     for (name, file), part in zip(networks.items(), parts, strict=True):
         assert (
             f"the ImageNet weights of {name} are neither in the cache folder {tmp_path / 'models'} nor could they be "
-            f"fetched. Either put {file}, downloaded where there is a network, into that folder, or attach it as a data "
-            "set and give its path as weights=. weights=None trains from random weights.\nThe download said: "
+            f"fetched. Either put {file}, downloaded where there is a network, into that folder, or attach it as a "
+            "data set and give its path as weights=. weights=None trains from random weights.\nThe download said: "
         ) in part
         # Keras asks for this file, by its own name or, in the case of NASNet, by the address's
         assert re.search(

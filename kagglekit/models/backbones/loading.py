@@ -34,9 +34,10 @@ def load_weights(backbone, row, weights, rebuild):
         elif path != "imagenet" and path.name.endswith(".weights.h5") and not path.is_dir():
             _load_own(backbone, path, rebuild)
         elif row.builder == "lite" and path.suffix == ".pth":
-            plain = rebuild()
+            plain = backbone if backbone.input_shape[-1] == 3 else rebuild()
             load_torch_weights(plain, path)
-            copy_weights(plain, backbone)
+            if plain is not backbone:
+                copy_weights(plain, backbone)
         elif row.builder == "applications":
             source = path if path == "imagenet" else str(path)
             copy_weights(applications.build_body(row.target, (row.size, row.size, 3), source), backbone)
