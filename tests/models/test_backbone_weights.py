@@ -84,7 +84,7 @@ def test_a_network_of_keras_hub_says_what_is_missing(tmp_path, monkeypatch):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
     monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
     message = rf"preset vit_base_patch16_224_imagenet of keras-hub\) are neither in the cache folder {tmp_path}/models "
-    with pytest.raises(FileNotFoundError, match=message + ".*give its folder as weights=.*The download said"):
+    with pytest.raises(FileNotFoundError, match="(?s)" + message + ".*give its folder as weights=.*The download said"):
         build_backbone("vit_base_16", 224)
 
 

@@ -1,7 +1,7 @@
 """Networks of keras-hub, which is optional: only their names need it.
 
-A saved model with a network of keras-hub's own layers (HGNetV2, ViT) needs keras-hub where it is loaded; ResNet-vd and
-CSPNet consist of Keras's layers alone.
+A saved model with a network of keras-hub's own layers (HGNetV2, ViT) needs keras-hub, imported, where it is loaded;
+ResNet-vd and CSPNet consist of Keras's layers alone.
 """
 
 import os
@@ -78,7 +78,14 @@ def is_preset(name):
 
 def normalisation_of(preset):
     """Return `(scale, offset)` of a preset's image converter."""
-    converter = _keras_hub().layers.ImageConverter.from_preset(preset)
+    try:
+        converter = _keras_hub().layers.ImageConverter.from_preset(preset)
+    except Exception as error:  # one class for each of kagglehub's and the network's troubles
+        raise FileNotFoundError(
+            f"the preset {preset} of keras-hub is neither in the cache folder {cache()} nor could it be fetched. Without "
+            "a network choose one that kk.list_backbones() lists, attach its model and give the folder as weights=. The "
+            f"download said: {error}"
+        ) from error
     return converter.scale or 1.0, converter.offset or 0.0
 
 
@@ -117,19 +124,25 @@ def cached_folder(preset):
 
 
 def _with_map(network):
-    """A model that ends in one feature map: the last of a pyramid, or a transformer's tokens laid out as a map."""
-    output = network.output
+    """A model that ends in one feature map: the last of a pyramid, or a transformer's tokens laid out as a map.
+
+    Where all layers are Keras's own, the model consists of these, so that it loads without keras-hub. Else it holds the
+    network as a whole: some of keras-hub's layers alone do not load (0.26: ViTPatchingAndEmbedding's configuration has
+    entries that it does not take).
+    """
+    inputs, output = network.input, network.output
+    if not all(type(layer).__module__.startswith("keras.") for layer in network.layers):
+        inputs = keras.Input(network.image_shape, name="normalised")
+        output = network(inputs)
     if isinstance(output, dict):
         output = list(output.values())[-1]
     if len(output.shape) == 3:
         height, width = (
             side // size for side, size in zip(network.image_shape, _pair(network.patch_size), strict=False)
         )
-        tokens = output.shape[1]
-        if tokens is not None and tokens > height * width:  # the class token stands first
-            output = output[:, tokens - height * width :]
-        output = ops.reshape(output, (-1, height, width, output.shape[-1]))
-    return keras.Model(network.input, output, name=type(network).__name__.lower())
+        tokens = output[:, output.shape[1] - height * width :]  # behind the class token
+        output = ops.reshape(tokens, (-1, height, width, output.shape[-1]))
+    return keras.Model(inputs, output, name=f"{type(network).__name__.lower()}_map")
 
 
 def _pair(size):

@@ -1,6 +1,7 @@
 """Weights from wherever they lie into the one graph that a backbone has."""
 
 import importlib.util
+import math
 import warnings
 from pathlib import Path
 
@@ -132,15 +133,34 @@ def packaged_weights(name):
 
 
 def _fit(value, shape, layer):
+    """Return a weight in the shape that the network needs: another number of channels, or of a transformer's places."""
     if value.shape == shape:
         return value
     if (
         value.ndim == len(shape) == 4
         and value.shape[2] == 3
-        and value.shape[:2] + value.shape[3:] == shape[:2] + shape[3:]
+        and np.delete(value.shape, 2).tolist() == [*shape[:2], shape[3]]
     ):
         return inflate(value, shape[2])
+    if value.ndim == len(shape) == 2 and hasattr(layer, "patch_size"):
+        return _resize_places(
+            value, [side // size for side, size in zip(layer.image_size, layer.patch_size, strict=True)]
+        )
     raise ValueError(f"{layer.name} has weights of shape {value.shape}, the network needs {shape}")
+
+
+def _resize_places(table, grid):
+    """Resize a vision transformer's position embeddings to another grid (https://arxiv.org/abs/2010.11929, 3.2).
+
+    Args:
+        table: `(places, width)`: those of a square grid, behind that of the class token if there is one.
+        grid: `(rows, columns)` wanted.
+    """
+    side = math.isqrt(len(table))
+    first = len(table) - side**2
+    places = table[first:].reshape(1, side, side, -1)
+    resized = keras.ops.image.resize(places, tuple(grid), interpolation="bicubic", data_format="channels_last")
+    return np.concatenate([table[:first], keras.ops.convert_to_numpy(resized).reshape(-1, table.shape[1])])
 
 
 def _load_own(backbone, path, rebuild):
