@@ -30,7 +30,7 @@ def build(kind="linear", pooling="avg", task="single_label", dropout=0.2, **knob
 
 
 def train(model, loss="categorical_crossentropy", steps=1, rate=0.1):
-    model.compile(optimizer=keras.optimizers.SGD(rate), loss=loss)
+    model.compile(optimizer=keras.optimizers.SGD(rate), loss=loss, run_eagerly=True)
     return [float(model.train_on_batch(IMAGES, ONE_HOT)) for _ in range(steps)]
 
 
@@ -151,9 +151,10 @@ def test_an_ordinal_head_learns_grades():
     grades = np.eye(4, dtype=np.float32)[severity.astype(int)]
     inputs = keras.Input((2,))
     model = add_head(keras.Model(inputs, inputs, name="numbers"), 4, dropout=0.0, head={"kind": "ordinal"})
-    model.compile(optimizer=keras.optimizers.Adam(0.1), loss="categorical_crossentropy", metrics=["accuracy"])
-    model.fit(vectors, grades, epochs=30, batch_size=100, verbose=0)
-    assert model.evaluate(vectors, grades, verbose=0)[1] > 0.85
+    model.compile(optimizer=keras.optimizers.Adam(0.1), loss="categorical_crossentropy", run_eagerly=True)
+    for _ in range(150):
+        model.train_on_batch(vectors, grades)
+    assert np.mean(model(vectors).numpy().argmax(axis=1) == severity.astype(int)) > 0.85
 
 
 @pytest.mark.parametrize(("kind", "task"), [(kind, task) for kind, tasks in KINDS.items() for task in tasks])

@@ -82,9 +82,9 @@ def normalisation_of(preset):
         converter = _keras_hub().layers.ImageConverter.from_preset(preset)
     except Exception as error:  # one class for each of kagglehub's and the network's troubles
         raise FileNotFoundError(
-            f"the preset {preset} of keras-hub is neither in the cache folder {cache()} nor could it be fetched. Without "
-            "a network choose one that kk.list_backbones() lists, attach its model and give the folder as weights=. The "
-            f"download said: {error}"
+            f"the preset {preset} of keras-hub is neither in the cache folder {cache()} nor could it be fetched. "
+            "Without a network choose one that kk.list_backbones() lists, attach its model and give the folder as "
+            f"weights=. The download said: {error}"
         ) from error
     return converter.scale or 1.0, converter.offset or 0.0
 
