@@ -19,8 +19,8 @@ class Recipe:
 
     Args:
         name: short name of the run's folder.
-        backbone: a name that `kk.list_backbones()` lists.
-        weights: `"imagenet"`, `None` (random) or the path of a weights file.
+        backbone: a name that `kk.list_backbones()` lists, a class of keras.applications or a preset of keras-hub.
+        weights: `"imagenet"`, `None` (random) or the path of a weights file or its folder.
         image_size: height and width of the network's input, pixels; an integer stands for a square.
         channels: 1, 3, or the number of files of a row that are stacked.
         resize: `"squash"` (both sides to the network's, whatever the shape), `"short_side_crop"` (the largest part of
@@ -41,7 +41,12 @@ class Recipe:
         learning_rate: peak learning rate of fine-tuning.
         unfrozen_layers: share of the backbone's layers, counted from the head, that fine-tuning trains, 0 to 1.
         dropout: share of the pooled features that is dropped before the head, 0 to less than 1.
-        pooling: `"avg"` or `"max"`.
+        pooling: `"avg"`, `"max"`, `"concat"` (both) or `"gem"` (generalised mean with a learnt power).
+        head: `"linear"`, `"cosine"` (for a loss with a margin) or `"ordinal"` (classes in an order, such as grades).
+        neck: `"none"`, or `"batch_norm"` between the pooled features and the head.
+        multi_dropout: number of dropouts side by side whose results are averaged; 1 is the usual dropout.
+        activation: `"relu"`, `"swish"` or `"gelu"`; pretrained networks have their own.
+        initializer: name of a Keras initialiser of the convolutions; of a network from scratch as well.
         loss: `"auto"` (cross-entropy, or the mean squared error of a regression) or a key of
             `kagglekit.models.losses.LOSSES` that is for the task.
         label_smoothing: share of the label that is spread over all classes, 0 to less than 1.
@@ -90,6 +95,11 @@ class Recipe:
     unfrozen_layers: float = 0.5
     dropout: float = 0.2
     pooling: str = "avg"
+    head: str = "linear"
+    neck: str = "none"
+    multi_dropout: int = 1
+    activation: str = "relu"
+    initializer: str = "he_normal"
     loss: str = "auto"
     label_smoothing: float = 0.05
     optimizer: str = "adamw"
@@ -116,14 +126,9 @@ class Recipe:
             object.__setattr__(self, "weights", str(self.weights))  # a Path is no plain value
         if isinstance(self.policy, list | tuple):
             object.__setattr__(self, "policy", tuple(tuple(pair) for pair in self.policy))
-        check_choice("resize", self.resize, ("squash", "short_side_crop", "letterbox"))
-        check_choice("class_weights", self.class_weights, ("none", "inverse_frequency", "effective_number"))
-        if not isinstance(self.sampling, dict):
-            check_choice("sampling", self.sampling, ("none", "label_shuffling", "balanced", "square_root"))
-        check_choice("pooling", self.pooling, ("avg", "max"))
-        check_choice("loss", self.loss, ("auto", *_LOSSES))
-        check_choice("optimizer", self.optimizer, _OPTIMIZERS)
-        check_choice("schedule", self.schedule, _SCHEDULES)
+        for knob, choices in _CHOICES.items():
+            if not isinstance(getattr(self, knob), dict):  # factors per class
+                check_choice(knob, getattr(self, knob), choices)
         types = {field.name: field.type for field in dataclasses.fields(self)}
         for knob, low, high in _RANGES:
             value, kind = getattr(self, knob), types[knob]
@@ -201,14 +206,24 @@ class Recipe:
         )
 
 
-# The names that kagglekit.models knows; a recipe is checked without Keras.
-_LOSSES = (
-    "cross_entropy", "focal", "sparsemax", "generalized_cross_entropy", "symmetric_cross_entropy", "bi_tempered",
-    "quadratic_kappa", "earth_movers", "kl_divergence", "binary_cross_entropy", "binary_focal", "asymmetric",
-    "soft_f1", "mean_squared_error", "mean_absolute_error", "smooth_l1", "distillation", "arcface", "arcface_mixture",
-)  # fmt: skip
-_OPTIMIZERS = ("adamw", "adam", "sgd", "lamb", "lion", "muon", "radam")
-_SCHEDULES = ("cosine", "one_cycle", "exponential", "step", "constant")
+# What the stages know by these names; a recipe is checked without loading any of them.
+_CHOICES = {
+    "resize": ("squash", "short_side_crop", "letterbox"),
+    "mix": ("none", "mixup", "cutmix", "fmix", "mixup_cutmix"),
+    "sampling": ("none", "label_shuffling", "balanced", "square_root"),
+    "class_weights": ("none", "inverse_frequency", "effective_number"),
+    "pooling": ("avg", "max", "concat", "gem"),
+    "head": ("linear", "cosine", "ordinal"),
+    "neck": ("none", "batch_norm"),
+    "activation": ("relu", "swish", "gelu"),
+    "loss": (
+        "auto", "cross_entropy", "focal", "sparsemax", "generalized_cross_entropy", "symmetric_cross_entropy",
+        "bi_tempered", "quadratic_kappa", "earth_movers", "kl_divergence", "binary_cross_entropy", "binary_focal",
+        "asymmetric", "soft_f1", "mean_squared_error", "mean_absolute_error", "smooth_l1", "arcface", "arcface_mixture",
+    ),
+    "optimizer": ("adamw", "adam", "sgd", "lamb", "lion", "muon", "radam"),
+    "schedule": ("cosine", "one_cycle", "exponential", "step", "constant"),
+}  # fmt: skip
 
 _RANGES = (
     ("channels", 1, 64),
@@ -222,6 +237,7 @@ _RANGES = (
     ("learning_rate", 0, 10),
     ("unfrozen_layers", 0, 1),
     ("dropout", 0, 0.99),
+    ("multi_dropout", 1, 16),
     ("label_smoothing", 0, 0.99),
     ("weight_decay", 0, 1),
     ("clip", 0, 1e6),

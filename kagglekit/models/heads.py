@@ -1,13 +1,19 @@
 """From a feature map to class probabilities, and which layers are trained."""
 
+import math
+
 import keras
-from keras import layers
+from keras import layers, ops
 
 from kagglekit._checks import check_choice
 from kagglekit.models.backbones import build_backbone, flat_layers
+from kagglekit.models.pooling import POOLINGS, pool
 
 # task -> what makes probabilities, or numbers, of the head's sums
 ACTIVATIONS = {"single_label": "softmax", "multi_label": "sigmoid", "distribution": "softmax", "regression": None}
+HEAD = {"kind": "linear", "multi_dropout": 1, "neck": "none"}
+KINDS = {"linear": tuple(ACTIVATIONS), "cosine": ("single_label",), "ordinal": ("single_label", "distribution")}
+NECKS = ("none", "batch_norm")
 
 
 def build_classifier(
@@ -25,13 +31,16 @@ def build_classifier(
     The model consists of Keras's own layers alone, the normalisation included, so that it loads and predicts wherever
     Keras is, without this library. Its layer `backbone` gives the feature map, its layer `features` the pooled vector.
 
+    It is short for `add_head(build_extractor(...), num_classes, ...)`, which take the further knobs that a `Recipe`
+    has: activation and initialiser of a network from scratch, parallel dropouts, a neck, a cosine or an ordinal head.
+
     Args:
         num_classes: number of classes, 2 or more.
-        backbone: a name that `list_backbones` lists.
-        weights: `"imagenet"`, `None` or a file, see `kagglekit.models.backbones.build_backbone`.
+        backbone: a name that `list_backbones` lists, or any other that `build_backbone` takes.
+        weights: `"imagenet"`, `None`, a file or a folder, see `kagglekit.models.backbones.build_backbone`.
         image_size: `(height, width)` in pixels, or an integer for a square.
-        channels: 1 or 3.
-        pooling: `"avg"` or `"max"` over the feature map.
+        channels: number of channels.
+        pooling: `"avg"`, `"max"`, `"concat"` (both) or `"gem"` (generalised mean) over the feature map.
         dropout: share of the pooled features that is dropped in training, 0 to less than 1.
 
     Returns:
@@ -50,45 +59,157 @@ def build_classifier(
     return add_head(extractor, num_classes, dropout=dropout)
 
 
-def build_extractor(backbone="efficientnet_lite0", *, weights="imagenet", image_size=224, channels=3, pooling="avg"):
-    """Build a network from raw pixels to a feature vector; the arguments are those of `build_classifier`.
+def build_extractor(
+    backbone="efficientnet_lite0",
+    *,
+    weights="imagenet",
+    image_size=224,
+    channels=3,
+    pooling="avg",
+    activation="relu",
+    initializer="he_normal",
+):
+    """Build a network from raw pixels to a feature vector.
+
+    Args:
+        backbone, weights, image_size, channels, pooling: as in `build_classifier`.
+        activation, initializer: of a network from scratch, as in `build_backbone`.
 
     Returns:
         `keras.Model` with the layers `pixels`, `backbone` and `features`, not compiled.
     """
-    check_choice("pooling", pooling, ("avg", "max"))
-    extractor = build_backbone(backbone, image_size, channels=channels, weights=weights)
+    check_choice("pooling", pooling, POOLINGS)
+    extractor = build_backbone(
+        backbone, image_size, channels=channels, weights=weights, activation=activation, initializer=initializer
+    )
     inputs = keras.Input(extractor.input_shape[1:], name="pixels")
-    pool = layers.GlobalAveragePooling2D if pooling == "avg" else layers.GlobalMaxPooling2D
-    return keras.Model(inputs, pool(name="features")(extractor(inputs)), name=backbone)
+    return keras.Model(inputs, pool(extractor(inputs), pooling), name=_plain(backbone))
 
 
-def add_head(extractor, outputs, *, task="single_label", dropout=0.2, offset=0.0, scale=1.0):
+def add_head(extractor, outputs, *, task="single_label", dropout=0.2, offset=0.0, scale=1.0, head=None):
     """Put a head on an extractor.
 
     Args:
-        extractor: a model of `build_extractor`.
+        extractor: a model of `build_extractor`, or of `kagglekit.models.metadata.add_metadata`.
         outputs: number of classes, labels or values.
         task: `"single_label"` or `"distribution"` (softmax), `"multi_label"` (sigmoids) or `"regression"` (numbers).
         dropout: share of the features that is dropped in training, 0 to less than 1.
         offset, scale: of a regression: the head starts with numbers around `offset` and learns in units of `scale`
             (the targets' mean and standard deviation), floats or one for each output.
+        head: dict of further knobs; what is left out keeps its default:
+
+            - `kind`: `"linear"`, `"cosine"` (its outputs are cosines, for a loss with a margin such as ArcFace; see
+              `with_probabilities`) or `"ordinal"` (classes that stand in an order, such as grades of a disease).
+            - `multi_dropout`: number of dropouts side by side whose results are averaged, 1 to 16; five of 0.5 won the
+              melanoma competition.
+            - `neck`: `"none"` or `"batch_norm"` between features and head (https://arxiv.org/abs/1903.07071).
 
     Returns:
         `keras.Model`, not compiled: pixels to float32 `(batch, outputs)`.
 
+    Raises:
+        ValueError: for an unknown task or knob, or a kind that does not suit the task.
+
     Example:
 
-    >>> add_head(build_extractor("small_cnn", weights=None, image_size=16), 3, task="multi_label").output_shape
+    >>> extractor = build_extractor("small_cnn", weights=None, image_size=16)
+    >>> add_head(extractor, 3, task="multi_label").output_shape
     (None, 3)
+    >>> add_head(extractor, 5, dropout=0.5, head={"kind": "ordinal", "multi_dropout": 5}).output_shape
+    (None, 5)
     """
     check_choice("task", task, ACTIVATIONS)
-    x = layers.Dropout(dropout, name="dropout")(extractor.output)
-    # float32 whatever the policy: under mixed precision the softmax would be half precision
-    x = layers.Dense(outputs, activation=ACTIVATIONS[task], dtype="float32", name="probabilities")(x)
+    knobs = HEAD | (head or {})
+    for knob in knobs:
+        check_choice("a knob of head", knob, HEAD)
+    check_choice("kind", knobs["kind"], KINDS)
+    check_choice("neck", knobs["neck"], NECKS)
+    if task not in KINDS[knobs["kind"]]:
+        raise ValueError(f"expected task {' or '.join(KINDS[knobs['kind']])} for a {knobs['kind']} head, got {task!r}")
+    x = extractor.output
+    if knobs["neck"] == "batch_norm":
+        x = layers.BatchNormalization(center=False, momentum=0.9, name="neck")(x)
+    x = _dropped(x, dropout, knobs["multi_dropout"])
+    if knobs["kind"] == "ordinal":
+        x = _ordinal(x, outputs)
+    elif knobs["kind"] == "cosine":
+        x = _cosines(x, outputs)
+    else:
+        # float32 whatever the policy: under mixed precision the softmax would be half precision
+        x = layers.Dense(outputs, activation=ACTIVATIONS[task], dtype="float32", name="probabilities")(x)
     if task == "regression":
         x = layers.Rescaling(scale, offset, dtype="float32", name="values")(x)
     return keras.Model(extractor.input, x, name=f"{extractor.name}_classifier")
+
+
+def with_probabilities(model, scale=30.0):
+    """Return a network that gives probabilities where its cosine head gives cosines; others are returned as they are.
+
+    Train the cosines (the margin lives in the loss), and evaluate and save this; the two share their layers.
+
+    Args:
+        model: a model of `add_head`.
+        scale: the loss's factor on the cosines; 30 in https://arxiv.org/abs/1801.09414 and in Recursion's winner.
+
+    Example:
+
+    >>> model = add_head(build_extractor("small_cnn", weights=None, image_size=16), 3, head={"kind": "cosine"})
+    >>> model.layers[-1].name, with_probabilities(model).layers[-1].name
+    ('cosines', 'probabilities')
+    """
+    if model.layers[-1].name != "cosines":
+        return model
+    x = layers.Rescaling(scale, dtype="float32", name="scaled_cosines")(model.output)
+    return keras.Model(model.input, layers.Softmax(dtype="float32", name="probabilities")(x), name=model.name)
+
+
+def _plain(name):
+    """A backbone's name as that of a model, which must hold no slash."""
+    return str(name).replace("/", "_").replace(":", "_")
+
+
+def _dropped(x, share, count):
+    """Dropout, or several side by side, averaged: for a linear map behind it that is the average of its results."""
+    if type(count) is not int or not 1 <= count <= 16:
+        raise ValueError(f"expected multi_dropout to be a whole number from 1 to 16, got {count!r}")
+    if count == 1:
+        return layers.Dropout(share, name="dropout")(x)
+    return layers.Average(name="dropout")([layers.Dropout(share, name=f"dropout{n}")(x) for n in range(count)])
+
+
+def _cosines(x, outputs):
+    """The cosines of the angles between the features and a direction for each class.
+
+    The directions are a Dense layer's kernel whose columns keep the length 1 by a constraint.
+
+    Reference: the normalised softmax of https://arxiv.org/abs/1801.07698 (ArcFace), section 2.1.
+    """
+    x = layers.UnitNormalization(dtype="float32", name="directions")(x)
+    unit = keras.constraints.UnitNorm(axis=0)
+    dense = layers.Dense(outputs, use_bias=False, kernel_constraint=unit, dtype="float32", name="cosines")
+    cosines = dense(x)
+    dense.kernel.assign(unit(dense.kernel))  # a constraint acts after a step, so not on the first values
+    return cosines
+
+
+def _ordinal(x, outputs):
+    """Proportional odds: one severity, cut into classes at learnt places that keep their order.
+
+    `P(class > k) = sigmoid(severity - cut_k)`; the cuts are sums of positive steps, at first of 1, and the severity
+    starts in their middle. The steps are the weights of a Dense layer that sees ones.
+
+    Reference: P. McCullagh, "Regression models for ordinal data", 1980.
+    """
+    step_of_one = keras.initializers.Constant(math.log(math.e - 1))
+    middle = keras.initializers.Constant(outputs / 2)
+    severity = layers.Dense(1, bias_initializer=middle, dtype="float32", name="severity")(x)
+    one = ops.ones_like(severity)
+    steps = layers.Dense(
+        outputs - 1, use_bias=False, kernel_initializer=step_of_one, dtype="float32", name="ordinal_steps"
+    )
+    cuts = ops.cumsum(ops.softplus(steps(one)), axis=-1)
+    above = ops.concatenate([one, ops.sigmoid(severity - cuts), 0 * one], axis=-1)
+    return layers.Activation("linear", dtype="float32", name="probabilities")(above[:, :-1] - above[:, 1:])
 
 
 def freeze_backbone(model):

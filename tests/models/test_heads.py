@@ -157,7 +157,7 @@ np.save("probabilities.npy", model(np.load("images.npy"), training=False))
     ("options", "message"),
     [
         ({"num_classes": 1}, "expected num_classes of 2 or more, got 1"),
-        ({"pooling": "gem"}, "expected pooling to be one of 'avg', 'max', got 'gem'"),
+        ({"pooling": "mean"}, "expected pooling to be one of 'avg', 'max', 'concat', 'gem', got 'mean'"),
     ],
 )
 def test_wrong_heads_are_refused(options, message):

@@ -1,5 +1,6 @@
 """Suggested recipes fit what is in front of them, and say why."""
 
+import numpy as np
 import pytest
 
 import kagglekit as kk
@@ -49,3 +50,11 @@ def test_a_plan_gives_minutes_disk_and_memory(digits, quick_recipe):
     assert set(table["unit"]) == {"minutes", "MB", "GB"}
     one = kk.plan(digits, quick_recipe.replace(epochs=400), n_splits=3).set_index("part")
     assert one.loc["in all", "value"] > table.loc["in all", "value"]
+
+
+def test_large_pictures_of_four_channels_start_from_pretrained_weights(workspace):
+    pixels = np.random.default_rng(0).integers(0, 255, (24, 100, 90, 4), dtype=np.uint8)
+    recipe = kk.suggest_recipe(kk.from_arrays(pixels, ["a", "b"] * 12, name="stacked"))
+    assert (recipe.backbone, recipe.weights, recipe.channels) == ("efficientnet_lite0", "imagenet", 4)
+    assert "3.4 million parameters, 75.1 % on ImageNet" in recipe.reasons["backbone"]
+    assert recipe.reasons["channels"] == "4 files a picture are stacked"

@@ -1,0 +1,237 @@
+"""Poolings and heads beyond the plain one: against numpy, learnt in training, saved with Keras's own parts alone."""
+
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from kagglekit.models.heads import (
+    KINDS,
+    add_head,
+    build_extractor,
+    split_at_features,
+    unfreeze_backbone,
+    with_probabilities,
+)
+from kagglekit.models.pooling import POOLINGS
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.uniform(0, 255, (16, 16, 16, 3)).astype(np.float32)
+ONE_HOT = np.eye(4, dtype=np.float32)[RNG.integers(0, 4, 16)]
+EVERYTHING = {"multi_dropout": 5, "neck": "batch_norm"}
+
+
+def build(kind="linear", pooling="avg", task="single_label", dropout=0.2, **knobs):
+    extractor = build_extractor("small_cnn", weights=None, image_size=16, pooling=pooling)
+    return add_head(extractor, 4, task=task, dropout=dropout, head={"kind": kind, **knobs})
+
+
+def train(model, loss="categorical_crossentropy", steps=1, rate=0.1):
+    model.compile(optimizer=keras.optimizers.SGD(rate), loss=loss, run_eagerly=True)
+    return [float(model.train_on_batch(IMAGES, ONE_HOT)) for _ in range(steps)]
+
+
+@pytest.mark.parametrize("power", [1.0, 3.0, 6.5])
+def test_gem_is_the_generalised_mean(power):
+    model = build(pooling="gem")
+    model.get_layer("gem_power").kernel.assign([[power]])
+    extractor, _ = split_at_features(model)
+    maps = np.maximum(model.get_layer("backbone")(IMAGES, training=False).numpy().astype(np.float64), 1e-6)
+    expected = np.mean(maps**power, axis=(1, 2)) ** (1 / power)
+    np.testing.assert_allclose(extractor(IMAGES, training=False), expected, rtol=1e-3, atol=1e-5)
+
+
+def test_gem_starts_at_three_and_learns():
+    model = build(pooling="gem")
+    (power,) = model.get_layer("gem_power").get_weights()
+    assert power.tolist() == [[3.0]]
+    train(model, steps=3)
+    assert abs(float(model.get_layer("gem_power").kernel[0, 0]) - 3) > 1e-5
+
+
+def test_gem_of_an_empty_map_is_finite_and_so_is_its_gradient():
+    inputs = keras.Input((2, 2, 3))
+    from kagglekit.models.pooling import pool
+
+    model = keras.Model(inputs, pool(keras.layers.Conv2D(3, 1, name="conv")(inputs), "gem"))
+    model.compile(optimizer=keras.optimizers.SGD(0.1), loss="mse")
+    model.train_on_batch(np.zeros((2, 2, 2, 3), np.float32), np.ones((2, 3), np.float32))
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
+def test_joined_pooling_is_average_and_maximum_side_by_side():
+    model = build(pooling="concat")
+    extractor, _ = split_at_features(model)
+    maps = model.get_layer("backbone")(IMAGES, training=False).numpy()
+    expected = np.concatenate([maps.mean(axis=(1, 2)), maps.max(axis=(1, 2))], axis=1)
+    np.testing.assert_allclose(extractor(IMAGES, training=False), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_parallel_dropouts_draw_apart_and_average():
+    model = build(multi_dropout=5, dropout=0.5)
+    ones = np.ones((200, 96), np.float32)
+    drops = [model.get_layer(f"dropout{number}")(ones, training=True).numpy() for number in range(5)]
+    assert all(abs((drop == 0).mean() - 0.5) < 0.03 for drop in drops)
+    assert all((drops[0] != drop).mean() > 0.4 for drop in drops[1:])
+    # Averaging before a linear map is averaging behind it: the spread of the mean of five is a fifth in variance.
+    half = keras.Model(model.get_layer("features").output, model.get_layer("dropout").output)
+    averaged = half(ones, training=True).numpy()
+    assert averaged.var() == pytest.approx(drops[0].var() / 5, rel=0.1)
+    np.testing.assert_allclose(model(IMAGES), build_like(model)(IMAGES), atol=1e-6)
+
+
+def build_like(model):
+    """The same weights in a network with one dropout."""
+    plain = build()
+    plain.set_weights(model.get_weights())
+    return plain
+
+
+def test_a_neck_standardises_each_feature_over_the_batch():
+    model = build(neck="batch_norm")
+    features, _ = split_at_features(model)
+    vectors = features(IMAGES, training=False).numpy()
+    layer = model.get_layer("neck")
+    expected = (vectors - vectors.mean(axis=0)) / np.sqrt(vectors.var(axis=0) + layer.epsilon)
+    np.testing.assert_allclose(layer(vectors, training=True), expected, atol=1e-4)
+    assert [weight.name for weight in layer.trainable_weights] == [
+        "gamma"
+    ]  # no shift: https://arxiv.org/abs/1903.07071
+
+
+def test_a_cosine_head_gives_the_cosines_to_directions_of_length_one_before_and_after_training():
+    model = build("cosine")
+    for _ in range(2):
+        kernel = model.get_layer("cosines").kernel.numpy()
+        np.testing.assert_allclose(np.linalg.norm(kernel, axis=0), 1, atol=1e-5)
+        vectors = split_at_features(model)[0](IMAGES, training=False).numpy()
+        expected = vectors / np.linalg.norm(vectors, axis=1, keepdims=True) @ kernel
+        np.testing.assert_allclose(model(IMAGES, training=False), expected, atol=1e-4)
+        train(model, loss="mse", steps=3)
+
+
+def test_the_probabilities_of_a_cosine_head_are_the_softmax_of_its_scaled_cosines():
+    model = build("cosine")
+    served = with_probabilities(model, scale=20.0)
+    exponent = np.exp(20.0 * model(IMAGES, training=False).numpy().astype(np.float64))
+    np.testing.assert_allclose(
+        served(IMAGES, training=False), exponent / exponent.sum(axis=1, keepdims=True), atol=1e-5
+    )
+    plain = build()
+    assert with_probabilities(plain) is plain
+
+
+def test_ordinal_probabilities_are_those_of_proportional_odds():
+    model = build("ordinal")
+    rng = np.random.default_rng(1)
+    model.get_layer("ordinal_steps").kernel.assign(rng.normal(size=(1, 3)))
+    vectors = split_at_features(model)[0](IMAGES, training=False).numpy().astype(np.float64)
+    kernel, bias = model.get_layer("severity").get_weights()
+    cuts = np.cumsum(np.log1p(np.exp(model.get_layer("ordinal_steps").kernel.numpy()[0].astype(np.float64))))
+    above = 1 / (1 + np.exp(cuts - (vectors @ kernel + bias)))
+    expected = -np.diff(np.hstack([np.ones((16, 1)), above, np.zeros((16, 1))]))
+    np.testing.assert_allclose(model(IMAGES, training=False), expected, atol=1e-5)
+
+
+def test_an_ordinal_head_starts_in_the_middle_with_steps_of_one():
+    model = build("ordinal")
+    steps = model.get_layer("ordinal_steps").kernel.numpy()
+    np.testing.assert_allclose(np.log1p(np.exp(steps)), 1, atol=1e-5)
+    middle = keras.Model(model.get_layer("severity").input, model.output)(np.zeros((1, 96), np.float32)).numpy()[0]
+    np.testing.assert_allclose(middle, middle[::-1], atol=1e-6)
+
+
+def test_an_ordinal_head_learns_grades():
+    rng = np.random.default_rng(0)
+    severity = rng.uniform(0, 4, 400)
+    vectors = np.stack([severity, rng.normal(size=400)], axis=1).astype(np.float32)
+    grades = np.eye(4, dtype=np.float32)[severity.astype(int)]
+    inputs = keras.Input((2,))
+    model = add_head(keras.Model(inputs, inputs, name="numbers"), 4, dropout=0.0, head={"kind": "ordinal"})
+    model.compile(optimizer=keras.optimizers.Adam(0.1), loss="categorical_crossentropy", run_eagerly=True)
+    for _ in range(150):
+        model.train_on_batch(vectors, grades)
+    assert np.mean(model(vectors).numpy().argmax(axis=1) == severity.astype(int)) > 0.85
+
+
+@pytest.mark.parametrize(("kind", "task"), [(kind, task) for kind, tasks in KINDS.items() for task in tasks])
+def test_every_head_gives_its_tasks_kind_of_numbers_and_trains(kind, task):
+    model = build(kind, task=task, **EVERYTHING)
+    outputs = with_probabilities(model)(IMAGES, training=False).numpy()
+    assert outputs.dtype == np.float32
+    if task != "regression":
+        assert outputs.min() >= 0
+        assert outputs.max() <= 1
+    if task in ("single_label", "distribution"):
+        np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-5)
+    losses = train(model, "mse", steps=25, rate=0.05)
+    assert np.isfinite(losses).all()
+    assert np.mean(losses[-5:]) < np.mean(losses[:5])
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_heads_stay_in_float32_under_mixed_precision(policy, kind):
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = with_probabilities(build(kind, pooling="gem", **EVERYTHING))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    probabilities = model(IMAGES, training=False).numpy()
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+
+
+def test_every_pooling_and_head_loads_and_predicts_the_same_where_kagglekit_is_not(tmp_path):
+    pairs = [("linear", "concat"), ("cosine", "gem"), ("ordinal", "max")]
+    assert {pooling for _, pooling in pairs} | {"avg"} == set(POOLINGS)
+    np.save(tmp_path / "images.npy", IMAGES)
+    expected = []
+    for number, (kind, pooling) in enumerate(pairs):
+        model = build(kind, pooling=pooling, **EVERYTHING)
+        train(model, "mse", steps=2)
+        served = with_probabilities(model)
+        served.save(tmp_path / f"{number}.keras")
+        expected.append(served(IMAGES, training=False).numpy())
+    code = """
+import sys
+sys.modules["kagglekit"] = None  # importing it would raise
+import keras, numpy as np
+for number in range(3):
+    model = keras.saving.load_model(f"{number}.keras", compile=False, safe_mode=True)
+    np.save(f"{number}.npy", model(np.load("images.npy"), training=False))
+"""
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, timeout=120, check=True)
+    for number, values in enumerate(expected):
+        np.testing.assert_allclose(np.load(tmp_path / f"{number}.npy"), values, atol=1e-6)
+
+
+def test_the_power_is_trained_with_the_network_but_not_while_the_backbone_is_frozen():
+    model = build(pooling="gem")
+    _, head = split_at_features(model)
+    assert [weight.path for weight in head.trainable_weights] == ["probabilities/kernel", "probabilities/bias"]
+    unfreeze_backbone(model, 0.5)
+    assert "gem_power/kernel" in [weight.path for weight in model.trainable_weights]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"kind": "cosin"},
+            "expected kind to be one of 'linear', 'cosine', 'ordinal', got 'cosin'. Did you mean 'cosine'",
+        ),
+        ({"kind": "cosine", "task": "multi_label"}, "expected task single_label for a cosine head, got 'multi_label'"),
+        ({"kind": "ordinal", "task": "regression"}, "expected task single_label or distribution for a ordinal head"),
+        ({"multi_dropout": 0}, "expected multi_dropout to be a whole number from 1 to 16, got 0"),
+        ({"neck": "bn"}, "expected neck to be one of 'none', 'batch_norm', got 'bn'"),
+        ({"dropouts": 3}, "expected a knob of head to be one of 'kind', 'multi_dropout', 'neck', got 'dropouts'"),
+    ],
+)
+def test_heads_that_make_no_sense_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        build(**options)
