@@ -37,6 +37,8 @@ class Recipe:
         class_weights: `"none"`, `"inverse_frequency"` or `"effective_number"`: a row's weight in the loss.
         frozen_epochs: epochs that train the head alone while the backbone stays as it was loaded.
         frozen_learning_rate: peak learning rate of that stage.
+        frozen_views: augmented passes over the images that the frozen stage sees beside the images as they are; each
+            costs one pass of the backbone.
         epochs: epochs of fine-tuning (or of training from scratch).
         learning_rate: peak learning rate of fine-tuning.
         unfrozen_layers: share of the backbone's layers, counted from the head, that fine-tuning trains, 0 to 1.
@@ -51,6 +53,9 @@ class Recipe:
             `kagglekit.models.losses.LOSSES` that is for the task.
         label_smoothing: share of the label that is spread over all classes, 0 to less than 1.
         optimizer: a key of `kagglekit.models.optimizers.OPTIMIZERS`.
+        patience: stop a fold when its metric has not become better for so many epochs, and keep the best epoch's
+            weights; 0 trains to the end and keeps the last. The score of a fold that chose its own best epoch is a
+            little rosy.
         weight_decay: decoupled weight decay, per step and times the learning rate; biases and norms do not decay.
         clip: largest global norm of the gradients; 0 switches clipping off.
         layer_decay: factor of the learning rate from each twelfth of the backbone to the one below it; 1 is one rate.
@@ -90,6 +95,7 @@ class Recipe:
     class_weights: str = "none"
     frozen_epochs: int = 20
     frozen_learning_rate: float = 3e-3
+    frozen_views: int = 0
     epochs: int = 2
     learning_rate: float = 3e-4
     unfrozen_layers: float = 0.5
@@ -103,6 +109,7 @@ class Recipe:
     loss: str = "auto"
     label_smoothing: float = 0.05
     optimizer: str = "adamw"
+    patience: int = 0
     weight_decay: float = 1e-4
     clip: float = 0.0
     layer_decay: float = 1.0
@@ -233,6 +240,8 @@ _RANGES = (
     ("subset", 0.001, 1),
     ("frozen_epochs", 0, 10000),
     ("frozen_learning_rate", 0, 10),
+    ("frozen_views", 0, 64),
+    ("patience", 0, 10000),
     ("epochs", 0, 10000),
     ("learning_rate", 0, 10),
     ("unfrozen_layers", 0, 1),

@@ -1,4 +1,4 @@
-"""Keras callbacks: progress, and the metric on the fold that was held out."""
+"""Keras callbacks: progress, fresh seeds, and the metric on the fold that was held out."""
 
 import time
 
@@ -35,34 +35,75 @@ class Progress(keras.callbacks.Callback):
         self.bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
 
 
+class Reseed(keras.callbacks.Callback):
+    """Give dropout and its like seeds that follow from the run's seed, the fold and the epoch alone.
+
+    Keras saves the state of its seed generators neither in `.keras` nor in `.weights.h5`; drawn anew for each epoch,
+    training goes on after an interruption as it would have without one.
+
+    Args:
+        seed, fold: integers, 0 or more.
+    """
+
+    def __init__(self, seed, fold):
+        super().__init__()
+        self.seed, self.fold = seed, fold
+
+    def on_epoch_begin(self, epoch, logs=None):
+        states = [variable for variable in self.model.variables if variable.path.endswith("seed_generator_state")]
+        for number, variable in enumerate(states):
+            drawn = np.random.SeedSequence([self.seed, self.fold, epoch, number]).generate_state(2)
+            variable.assign(drawn.astype(variable.dtype))
+
+
 class HeldOut(keras.callbacks.Callback):
-    """Predict the held-out fold after each epoch and add the exact metric to the epoch's line of history.
+    """Predict the held-out fold after each epoch, score it by the exact metric, and keep the best weights if asked to.
 
     Args:
         predict: function without arguments that returns `(probabilities, labels, image_ids)` of the held-out fold.
         metric: name of the metric.
         task: as in `Competition`.
         stage: name of the stage, for the history.
+        patience: stop after so many epochs without a better metric and go back to the best weights; 0 keeps the last.
 
     Attributes:
-        rows: list of dicts, one per epoch.
-        last: what `predict` returned after the last epoch.
+        state: dict of what must be known to go on after an interruption: `rows` (a dict for each epoch of this stage),
+            `last` (predictions after the last epoch, or the best), `best` (score) and `weights` (of the best epoch).
     """
 
-    def __init__(self, predict, metric, task, stage):
+    def __init__(self, predict, metric, task, stage, *, patience=0):
         super().__init__()
-        self.predict, self.metric, self.task, self.stage = predict, metric, task, stage
-        self.rows, self.last = [], None
+        self.predict, self.metric, self.task, self.stage, self.patience = predict, metric, task, stage, patience
+        self.state = {"rows": [], "last": None, "best": None, "weights": []}
 
     def on_epoch_begin(self, epoch, logs=None):
         self.started = time.monotonic()
 
     def on_epoch_end(self, epoch, logs=None):
-        self.last = probabilities, labels, _ = self.predict()
+        probabilities, labels, _ = self.predict()
         row = {"stage": self.stage, "epoch": epoch + 1}
         row |= {name: float(value) for name, value in (logs or {}).items()}
-        row["held_out_loss"] = metrics.score(metrics.loss_of(self.task), labels, probabilities, self.task)
-        row[f"held_out_{self.metric}"] = metrics.score(self.metric, labels, probabilities, self.task)
+        row |= held_out_scores(labels, probabilities, self.metric, self.task)
         row["learning_rate"] = float(self.model.optimizer.learning_rate)
         row["seconds"] = round(time.monotonic() - self.started, 2)
-        self.rows.append(row)
+        state, score = self.state, row[f"held_out_{self.metric}"]
+        state["rows"].append(row)
+        if not self.patience:
+            state["last"] = probabilities
+        elif state["best"] is None or metrics.better(self.metric, score, state["best"]):
+            state |= {"last": probabilities, "best": score, "weights": self.model.get_weights(), "since": 0}
+        else:
+            state["since"] += 1
+
+    @property
+    def ended(self):
+        """Whether the metric has not become better for `patience` epochs."""
+        return bool(self.patience) and self.state.get("since", 0) >= self.patience
+
+
+def held_out_scores(labels, probabilities, metric, task):
+    """Return an epoch's `held_out_loss` and `held_out_<metric>`."""
+    return {
+        "held_out_loss": metrics.score(metrics.loss_of(task), labels, probabilities, task),
+        f"held_out_{metric}": metrics.score(metric, labels, probabilities, task),
+    }

@@ -19,8 +19,8 @@ def cross_validate(comp, folds, recipe, *, build_model=None, fold_numbers=None, 
 
     Each fold starts afresh (weights, optimizer, seeds): first the head on the frozen backbone, then fine-tuning of its
     last layers; a backbone with random weights is trained as a whole. What a finished fold gave lies in the run's
-    folder; a run that was broken off goes on at its first unfinished fold, and the result is the same. Folds that a
-    tuning trial of the same recipe has trained already are taken over.
+    folder; a run that was broken off goes on after its last whole epoch, and the result is the same, bit for bit. Folds
+    that a tuning trial of the same recipe has trained already are taken over.
 
     Switches TensorFlow's deterministic ops on for the process.
 
@@ -41,6 +41,7 @@ def cross_validate(comp, folds, recipe, *, build_model=None, fold_numbers=None, 
         ValueError: if the competition's metric is unknown, or images lack a fold.
         FloatingPointError: if the loss becomes NaN; finished folds stay usable.
         RuntimeError: if the saved network does not predict what the trained one did.
+        OSError: if a file cannot be written, on a full disk for instance; the next call goes on.
 
     Example:
 
@@ -70,9 +71,17 @@ def cross_validate(comp, folds, recipe, *, build_model=None, fold_numbers=None, 
 def _train(run, trainer, fold, bar):
     started = time.monotonic()
     title = f"fold {run.info['folds'].index(fold) + 1} of {len(run.info['folds'])}"
-    with written_whole(run.fold_folder(fold)) as folder:
-        folder.mkdir()
-        trainer.train(fold, folder, bar, title)
+    state_file = run.folder / f"fold{fold}.state.npz"
+    try:
+        with written_whole(run.fold_folder(fold)) as folder:
+            folder.mkdir()
+            trainer.train(fold, folder, state_file, bar, title)
+    except OSError as error:
+        raise OSError(
+            f"{title} could not be written below {run.folder}: {error}. Finished folds are kept and this one goes on "
+            "after its last whole epoch: free some space, then call kk.cross_validate again"
+        ) from error
+    state_file.unlink(missing_ok=True)
     # A line that stays, also where no bar is shown (logs, executed notebooks)
     bar.write(f"{title}: {run.info['metric']} {run.scores()[fold]:.4f} ({time.monotonic() - started:.0f} s)")
 

@@ -1,77 +1,87 @@
-"""What a frozen backbone sees, computed once for all folds, epochs and trials."""
+"""What a frozen backbone sees, computed once for all folds, heads, trials and views."""
 
 import zlib
 
 import numpy as np
-import tensorflow as tf
 from tqdm.auto import tqdm
 
 from kagglekit._files import content_hash, written_whole
 from kagglekit.inputs.pipeline import eval_dataset
-from kagglekit.inputs.sampling import class_factors, class_weights, epoch_counts, expected_counts
-from kagglekit.training.prediction import inference, predict_rows
+from kagglekit.training.prediction import inference
 
 
-def frozen_features(extractor, records, recipe, store):
-    """Return the extractor's output for the images of every fold, from the store where it is known already.
+class FeatureStore:
+    """The output of a network whose weights do not change, for every row of some records, kept in files.
+
+    A file holds a part of the records in one view, float16 `(rows, *features)` in record order, and is read as a memory
+    map. Pixels, their size, the view and the weights name it: if one of them changes, so does the file.
 
     Args:
-        extractor: Keras model from pixels to a vector; its weights do not change.
+        extractor: Keras model from pixels to an array a row.
         records: `Records`.
-        recipe: a `Recipe`: `image_size`, `channels` and `batch_size` are used.
-        store: folder of the features that are known.
-
-    Returns:
-        Dict of fold number -> `(features, labels, image_ids)`: float32 `(rows, filters)`, int64 and text `(rows,)`.
+        recipe: a `Recipe`: `image_size`, `channels`, `resize`, `batch_size` and, for augmented passes, the policy, its
+            strength and the seed are used.
+        folder: of the files.
     """
-    weights = 0
-    for value in extractor.get_weights():
-        weights = zlib.crc32(np.ascontiguousarray(value), weights)
-    # Pixels, their size and the network name the features: if one of them changes, so does the file.
-    size, form = recipe.image_size, extractor.output_shape
-    key = content_hash([records.identity, size, recipe.channels, recipe.resize, form, weights])
-    path = store / f"{key}.npz"
-    if not path.is_file():
-        arrays, infer = {}, inference(extractor)
-        for fold in tqdm(records.folds, desc="features of the frozen backbone", unit="fold", leave=False):
-            features, labels, ids = predict_rows(infer, eval_dataset(records, recipe, fold))
-            arrays |= {f"features{fold}": features, f"labels{fold}": labels, f"ids{fold}": ids}
-        with written_whole(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, **arrays)
-    with np.load(path, allow_pickle=False) as stored:
-        return {
-            fold: tuple(stored[f"{kind}{fold}"] for kind in ("features", "labels", "ids")) for fold in records.folds
+
+    def __init__(self, extractor, records, recipe, folder):
+        self._extractor, self._records, self._recipe, self._folder = extractor, records, recipe, folder
+        self._infer, weights = None, 0
+        for value in extractor.get_weights():
+            weights = zlib.crc32(np.ascontiguousarray(value), weights)
+        size = recipe.image_size
+        self._identity = [records.identity, size, recipe.channels, recipe.resize, extractor.output_shape, weights]
+
+    def read(self, parts, view="identity"):
+        """Return the features of some parts, computing what is not known yet.
+
+        Args:
+            parts: a fold's number, a list of them, or `"test"`.
+            view: as `eval_dataset` takes it.
+
+        Returns:
+            Array `(rows, *features)`, a read-only memory map: float16, or float32 where a number is too large for that.
+        """
+        recipe = self._recipe
+        drawn = [recipe.policy, recipe.augment_strength, recipe.seed] if isinstance(view, int) else []
+        path = self._folder / f"{content_hash([*self._identity, parts, view, *drawn], length=16)}.npy"
+        if not path.is_file():
+            self._compute(path, parts, view)
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+
+    def _compute(self, path, parts, view):
+        if self._infer is None:
+            self._infer = inference(self._extractor)  # traced once for all parts and views
+        try:
+            self._write(path, parts, view, np.float16)
+        except OverflowError:
+            self._write(path, parts, view, np.float32)
+
+    def _write(self, path, parts, view, dtype):
+        rows = self._records.rows(parts)
+        header = {
+            "descr": np.dtype(dtype).str,
+            "fortran_order": False,
+            "shape": (rows, *self._extractor.output_shape[1:]),
         }
-
-
-def feature_batches(features, folds, records, recipe):
-    """Make endless shuffled batches of `(features, targets[, weights])` of some folds, epoch after epoch.
-
-    Sampling, class weights and targets are those of `train_dataset`.
-    """
-    vectors, labels, _ = (np.concatenate(part) for part in zip(*(features[fold] for fold in folds), strict=True))
-    classes = len(records.class_names)
-    targets = np.eye(classes, dtype=np.float32)[labels] if records.task == "single_label" else labels
-    expected = expected_counts(labels, classes, class_factors(recipe.sampling, records.class_names), recipe.subset)
-    columns = [vectors, targets]
-    if recipe.class_weights != "none":
-        columns.append(class_weights(labels, classes, recipe.class_weights)[labels])
-
-    @tf.autograph.experimental.do_not_convert
-    def rows_of(epoch):
-        return np.repeat(np.arange(len(vectors)), epoch_counts(expected, labels, recipe.seed, int(epoch)))
-
-    def one_epoch(epoch):
-        seed = tf.random.experimental.stateless_fold_in(tf.constant([recipe.seed, 1], tf.int64), epoch)
-        rows = tf.ensure_shape(tf.numpy_function(rows_of, [epoch], tf.int64), [None])
-        order = tf.random.experimental.stateless_shuffle(rows, seed)
-        return tf.data.Dataset.from_tensor_slices(order).batch(recipe.batch_size)
-
-    batches = tf.data.Dataset.range(tf.int64.max).flat_map(one_epoch)
-    return batches.map(lambda rows: tuple(tf.gather(column, rows) for column in columns)).prefetch(2)
-
-
-def predict_features(head, features):
-    """Predict from features instead of images; the same triple as `predict_rows`."""
-    vectors, labels, ids = features
-    return head(vectors, training=False).numpy(), labels, ids
+        title = "features of the frozen backbone" + ("" if view == "identity" else f", view {view}")
+        # Written one after another: on a full disk that is an error, where a memory map would end the process
+        with (
+            written_whole(path) as temporary,
+            open(temporary, "wb") as file,
+            tqdm(total=rows, desc=title, unit="image", leave=False) as bar,
+        ):
+            np.lib.format.write_array_header_1_0(file, header)
+            for images, _, ids in eval_dataset(self._records, self._recipe, parts, view=view):
+                found = self._infer(images).numpy()
+                with np.errstate(over="ignore"):
+                    kept = found.astype(dtype)
+                if not np.isfinite(kept).all():
+                    if np.isfinite(found).all():
+                        raise OverflowError("too large for float16")
+                    bad = ids.numpy()[~np.isfinite(found).reshape(len(found), -1).all(axis=1)][0].decode()
+                    raise FloatingPointError(
+                        f"the backbone gives no finite number for image {bad!r}; check its weights"
+                    )
+                file.write(kept.tobytes())
+                bar.update(len(kept))

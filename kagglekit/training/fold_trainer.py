@@ -7,19 +7,22 @@ import numpy as np
 import pandas as pd
 
 from kagglekit.inputs.pipeline import eval_dataset, steps_per_epoch, train_dataset
-from kagglekit.models.heads import (
-    add_head,
-    build_extractor,
-    freeze_backbone,
-    split_at_features,
-    unfreeze_backbone,
-    with_probabilities,
+from kagglekit.models.heads import with_probabilities
+from kagglekit.training.callbacks import HeldOut, Progress, Reseed
+from kagglekit.training.frozen import FrozenStage
+from kagglekit.training.networks import (
+    has_layer,
+    loss_of,
+    model_from_recipe,
+    optimizer_of,
+    same_layers,
+    set_trainable,
+    stages,
 )
-from kagglekit.models.losses import make_loss
-from kagglekit.models.optimizers import layer_scales, make_optimizer, make_schedule
-from kagglekit.training.callbacks import HeldOut, Progress
-from kagglekit.training.features import feature_batches, frozen_features, predict_features
 from kagglekit.training.prediction import inference, predict_rows
+from kagglekit.training.state import load_state, save_state
+
+_CHECKED = 16  # held-out images on which a saved network is compared with the trained one
 
 
 class FoldTrainer:
@@ -27,7 +30,8 @@ class FoldTrainer:
 
     Tracing a network takes longer than an epoch on a small data set. So each stage has one compiled network for all
     folds, and before a fold all variables (weights, statistics, seeds, the optimizer's) get their first values back:
-    a fold's result does not depend on the folds before it, nor on whether it was trained in this process.
+    a fold's result does not depend on the folds before it, nor on whether it was trained in this process. The frozen
+    stage trains the heads of all folds at once.
 
     Args:
         records: `Records`.
@@ -48,126 +52,158 @@ class FoldTrainer:
             if build_model
             else model_from_recipe(classes, recipe, task=records.task, offset=offset, scale=scale)
         )
-        self.infer = inference(with_probabilities(self.model))  # traced once for all epochs and stages
+        self.saved = with_probabilities(self.model)
+        self.infer = inference(self.saved)  # traced once for all epochs and stages
+        self.stages = stages(recipe, self.model)
         self._steps = {fold: steps_per_epoch(records, recipe, self._others(fold)) for fold in records.folds}
-        self._stages = {stage: None for stage, _, _ in stages(recipe, self.model)}
+        self._compiled, self._heads = {}, None
         self._first_values = _values(self.model.variables)
 
     def steps(self, fold):
-        """Return the number of steps that training a fold takes, over all stages."""
-        return self._steps[fold] * sum(epochs for _, epochs, _ in stages(self.recipe, self.model))
+        """Return the number of steps that training a fold takes, over all stages but the frozen one."""
+        return self._steps[fold] * sum(stage.epochs for stage in self.stages if not self._on_features(stage))
 
-    def train(self, fold, folder, bar, title):
+    def train(self, fold, folder, state_file, bar, title):
         """Train one fold and write `model.keras`, `oof.npz` and `history.csv` into a folder.
 
         Args:
             fold: number of the fold that is held out.
             folder: an empty folder.
+            state_file: where the fold's state is kept after each epoch; it is taken up from there.
             bar: tqdm bar, moved on by a step per batch.
             title: what the bar says in front.
         """
         _restore(self.model.variables, self._first_values)
         held_out = eval_dataset(self.records, self.recipe, fold, cache=True)
-        history, last, start = [], None, 0
-        for stage, epochs, learning_rate in stages(self.recipe, self.model):
-            network = self._network(stage, epochs, learning_rate)
-            if network.name == "head":
-                features = self._features()
-                batches = feature_batches(features, self._others(fold), self.records, self.recipe)
-                predict = partial(predict_features, with_probabilities(network), features[fold])
+        values, about = load_state(state_file)
+        history, last = about.get("history", []), None
+        for number, stage in enumerate(self.stages):
+            if number < about.get("stage", 0):
+                continue
+            if self._on_features(stage):
+                bar.set_description(f"{title}, {stage.name}")
+                head, rows, last = self._trained_heads(stage)[fold]
+                _restore(self._head_variables(), head)
             else:
-                batches = train_dataset(self.records, self.recipe, self._others(fold))
-                predict = partial(predict_rows, self.infer, held_out)
-            watcher = HeldOut(predict, self.metric, self.records.task, stage)
-            # Before the watcher, so that the average is what it sees and what stays in the network.
-            averages = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if self.recipe.ema else []
-            network.fit(
-                batches,
-                steps_per_epoch=self._steps[fold],
-                initial_epoch=start,
-                epochs=start + epochs,
-                callbacks=[Progress(bar, f"{title}, {stage}"), *averages, watcher],
-                shuffle=False,
-                verbose=0,
-            )
-            history += watcher.rows
-            last, start = watcher.last, start + epochs
-        self._save(folder, held_out, last)
+                begun = (values, about) if number == about.get("stage") else ({}, {})
+                rows, last = self._fit(number, fold, held_out, history, begun, state_file, bar, title)
+            history = history + rows
+        self._save(folder, fold, held_out, last)
         table = pd.DataFrame(history)
         table.insert(0, "fold", fold)
         table.to_csv(folder / "history.csv", index=False)
 
+    def _fit(self, number, fold, held_out, history, begun, state_file, bar, title):
+        """Train a stage by `fit`; return its lines of history and the predictions of the held-out fold."""
+        stage, recipe = self.stages[number], self.recipe
+        network = self._network(stage)
+        watcher = HeldOut(
+            partial(predict_rows, self.infer, held_out),
+            self.metric,
+            self.records.task,
+            stage.name,
+            patience=recipe.patience,
+        )
+        values, about = begun
+        first = stage.first
+        if about:
+            _restore(self.model.variables, values["network"])
+            _restore(network.optimizer.variables, values["optimizer"])
+            watcher.state = about["watcher"] | {"weights": values.get("best", []), "last": values["last"][0]}
+            first += len(watcher.state["rows"])
+            bar.update(self._steps[fold] * len(watcher.state["rows"]))
+
+        def save(epoch, logs=None):
+            state = watcher.state
+            plain = {name: value for name, value in state.items() if name not in ("weights", "last")}
+            arrays = {
+                "network": _values(self.model.variables),
+                "optimizer": _values(network.optimizer.variables),
+                "best": state["weights"],
+                "last": [state["last"]],
+            }
+            save_state(state_file, arrays, {"stage": number, "history": history, "watcher": plain})
+            network.stop_training = watcher.ended
+
+        # Before the watcher, so that the average is what it sees and what stays in the network.
+        averages = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if recipe.ema else []
+        for callback in averages if about else []:
+            callback._ema_weights_in_model = True  # the state was kept after the swap, which Keras has no word for
+        if not watcher.ended and first < stage.first + stage.epochs:
+            network.fit(
+                train_dataset(self.records, recipe, self._others(fold), start_epoch=first),
+                steps_per_epoch=self._steps[fold],
+                initial_epoch=first,
+                epochs=stage.first + stage.epochs,
+                callbacks=[
+                    Progress(bar, f"{title}, {stage.name}"),
+                    Reseed(recipe.seed, fold),
+                    *averages,
+                    watcher,
+                    keras.callbacks.LambdaCallback(on_epoch_end=save),
+                ],
+                shuffle=False,
+                verbose=0,
+            )
+        if watcher.state["weights"]:
+            network.set_weights(watcher.state["weights"])
+        return watcher.state["rows"], watcher.state["last"]
+
     def _others(self, fold):
         return [number for number in self.records.folds if number != fold]
 
-    def _features(self):
-        return frozen_features(split_at_features(self.model)[0], self.records, self.recipe, self.store)
+    def _on_features(self, stage):
+        return stage.name == "frozen" and has_layer(self.model, "features")
 
-    def _network(self, stage, epochs, learning_rate):
+    def _trained_heads(self, stage):
+        """What `FrozenStage.train` gives; all folds' heads are trained when the first is asked for."""
+        if self._heads is None:
+            frozen = FrozenStage(self.model, self.records, self.recipe, self.metric, self.store)
+            self._heads = frozen.train(stage, max(self._steps.values()))
+            self._head = frozen.head
+        return self._heads
+
+    def _head_variables(self):
+        return self._head.variables
+
+    def _network(self, stage):
         """Return the compiled network of a stage, as new but for its traced functions."""
-        if self._stages[stage] is None:
-            set_trainable(self.model, stage, self.recipe)
-            if stage == "frozen" and _has_layer(self.model, "features"):
-                network = split_at_features(self.model)[1]
-            else:
-                network = _same_layers(self.model)
-            single = self.records.task == "single_label"
-            optimizer = self._optimizer(max(self._steps.values()) * epochs, epochs, learning_rate)
+        if stage not in self._compiled:
+            set_trainable(self.model, stage.name, self.recipe)
+            network, single = same_layers(self.model), self.records.task == "single_label"
             network.compile(
-                optimizer=optimizer,
+                optimizer=optimizer_of(self.recipe, stage, max(self._steps.values()) * stage.epochs, self.model),
                 loss=loss_of(self.records.task, self.recipe),
                 metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")] if single else [],
                 jit_compile=False,  # XLA is twenty times slower on a CPU
             )
-            optimizer.build(network.trainable_variables)
-            self._stages[stage] = network, _values(optimizer.variables)
-        network, optimizer_values = self._stages[stage]
+            network.optimizer.build(network.trainable_variables)
+            self._compiled[stage] = network, _values(network.optimizer.variables)
+        network, optimizer_values = self._compiled[stage]
         _restore(network.optimizer.variables, optimizer_values)
         return network
 
-    def _optimizer(self, steps, epochs, learning_rate):
-        recipe = self.recipe
-        return make_optimizer(
-            recipe.optimizer,
-            make_schedule(recipe.schedule, learning_rate, steps, warmup=recipe.warmup, epochs=epochs),
-            weight_decay=recipe.weight_decay,
-            clip=recipe.clip or None,
-            scales=None if recipe.layer_decay == 1 else layer_scales(self.model, recipe.layer_decay),
-            ema=recipe.ema,
-        )
-
-    def _save(self, folder, held_out, last):
-        """Save the network without an optimizer, load it again and keep what the loaded one predicts."""
-        _same_layers(with_probabilities(self.model)).save(folder / "model.keras")
+    def _save(self, folder, fold, held_out, last):
+        """Save the network without an optimizer, load it again and compare what both say of a few held-out images."""
+        same_layers(self.saved).save(folder / "model.keras")
         loaded = keras.saving.load_model(folder / "model.keras", compile=False, safe_mode=True)
-        probabilities, labels, image_ids = predict_rows(inference(loaded), held_out)
-        difference = float(np.abs(probabilities - last[0]).max())
-        if difference > 1e-4 * max(1, float(np.abs(last[0]).max())):  # a regression may predict thousands
+        images = next(iter(held_out))[0][:_CHECKED]
+        trained = self.infer(images).numpy()
+        unit = max(1, float(np.abs(trained).max()))  # a regression may predict thousands
+        if np.abs(last[: len(trained)] - trained).max() > 0.05 * unit:  # features are kept in half precision
+            raise RuntimeError(
+                f"the head of fold {fold} was trained on features that the network does not give; remove the folder "
+                f"{self.store} and start again"
+            )
+        difference = float(np.abs(loaded(images, training=False).numpy() - trained).max())
+        if difference > 1e-4 * unit:
             raise RuntimeError(
                 f"the saved network predicts up to {difference:.2g} away from the trained one; a layer does not save "
                 "all its state (see keras#20147). Finished folds are kept; change the network and start again"
             )
-        np.savez(folder / "oof.npz", probabilities=probabilities, labels=labels, image_ids=image_ids)
-
-
-def model_from_recipe(outputs, recipe, *, task="single_label", offset=0.0, scale=1.0):
-    """Build the network that a recipe names; `task`, `offset` and `scale` as in `add_head`."""
-    extractor = build_extractor(
-        recipe.backbone,
-        weights=recipe.weights,
-        image_size=recipe.image_size,
-        channels=recipe.channels,
-        pooling=recipe.pooling,
-        activation=recipe.activation,
-        initializer=recipe.initializer,
-    )
-    head = {"kind": recipe.head, "multi_dropout": recipe.multi_dropout, "neck": recipe.neck}
-    return add_head(extractor, outputs, task=task, dropout=recipe.dropout, offset=offset, scale=scale, head=head)
-
-
-def loss_of(task, recipe):
-    """Return the Keras loss of a task; label smoothing where targets are certain."""
-    return make_loss(recipe.loss, task=task, label_smoothing=recipe.label_smoothing)
+        index = self.records.index(fold)
+        labels = index["label"] if self.records.task == "single_label" else index["label"].astype(np.float32)
+        np.savez(folder / "oof.npz", probabilities=last, labels=labels, image_ids=index["image_id"])
 
 
 def _units(records):
@@ -179,41 +215,6 @@ def _units(records):
         return 0.0, 1.0
     targets = np.array(records.table(records.folds)["label"].tolist())
     return targets.mean(axis=0).tolist(), np.maximum(targets.std(axis=0), 1e-6).tolist()
-
-
-def stages(recipe, model):
-    """Return `(name, epochs, peak learning rate)` of the stages.
-
-    Random weights, or a network without a layer `backbone`: one stage for all of it.
-    """
-    if recipe.weights is None or not _is_functional(model) or not _has_layer(model, "backbone"):
-        return [("training", recipe.frozen_epochs + recipe.epochs, recipe.learning_rate)]
-    both = [
-        ("frozen", recipe.frozen_epochs, recipe.frozen_learning_rate),
-        ("fine-tuning", recipe.epochs, recipe.learning_rate),
-    ]
-    return [stage for stage in both if stage[1] > 0]
-
-
-def set_trainable(model, stage, recipe):
-    """Choose the layers that a stage trains."""
-    if stage == "frozen":
-        freeze_backbone(model)
-    elif _has_layer(model, "backbone"):
-        unfreeze_backbone(model, recipe.unfrozen_layers, batch_norm=recipe.weights is None)
-
-
-def _same_layers(model):
-    """A network of the same layers with an optimizer and traced functions of its own."""
-    return keras.Model(model.inputs, model.outputs, name=model.name) if _is_functional(model) else model
-
-
-def _is_functional(model):
-    return type(model).__name__ in ("Functional", "Sequential")
-
-
-def _has_layer(model, name):
-    return any(layer.name == name for layer in model.layers)
 
 
 def _values(variables):

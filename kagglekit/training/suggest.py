@@ -82,16 +82,16 @@ def plan(comp, recipe, n_splits=5):
         DataFrame with `part`, `value` and `unit`: minutes of each stage and in all, megabytes of records and of the
         run, and gigabytes of memory. Measured on random images, so it holds within about a third.
     """
-    from kagglekit.training.fold_trainer import loss_of, model_from_recipe, set_trainable, stages
+    from kagglekit.training.networks import loss_of, model_from_recipe, set_trainable, stages
 
     model = model_from_recipe(len(comp.class_names), recipe, task=comp.task)
     batch = np.random.default_rng(0).uniform(0, 255, (recipe.batch_size, *model.input_shape[1:])).astype(np.float32)
     labels = np.eye(len(comp.class_names), dtype=np.float32)[np.zeros(recipe.batch_size, int)]
     forward, _ = _seconds(lambda: model.predict_on_batch(batch))
     lines, total, held_out_epochs = [], 0.0, 0
-    for stage, epochs, _ in stages(recipe, model):
+    for stage, _, epochs, _ in stages(recipe, model):
         if stage == "frozen":  # the backbone's features are computed once; the head itself costs next to nothing
-            minutes = len(comp.train) / recipe.batch_size * forward / 60
+            minutes = (1 + recipe.frozen_views) * len(comp.train) / recipe.batch_size * forward / 60
         else:
             set_trainable(model, stage, recipe)
             model.compile(optimizer="sgd", loss=loss_of(comp.task, recipe), jit_compile=False)

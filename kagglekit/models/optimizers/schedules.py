@@ -36,7 +36,8 @@ def make_schedule(name, learning_rate, steps, *, warmup=0.1, epochs=1):
     [0.0, 0.05, 0.1, 0.05, 0.0]
 
     Reference: https://arxiv.org/abs/1608.03983 (cosine), https://arxiv.org/abs/1708.07120 (one cycle),
-    https://arxiv.org/abs/1512.03385 (a tenth after each third), FACTS of SIIM-ISIC melanoma (`EpochExponential`).
+    https://arxiv.org/abs/1512.03385 (a tenth after each third), C. Deotte for SIIM-ISIC melanoma 2020
+    (`EpochExponential`).
     """
     check_choice("schedule", name, SCHEDULES)
     rise = round(steps * warmup)
