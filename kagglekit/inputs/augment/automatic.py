@@ -264,7 +264,7 @@ def _random_steps(rng, strength, number, operations, ranges, magnitude):
         return ()
     chosen = rng.integers(len(operations), size=number)
     return tuple(
-        (operations[index], graded(operations[index], magnitude(), ranges, negative=bool(rng.random() < 0.5)))
+        (operations[index], graded(operations[index], magnitude(), ranges, negative=rng.random() < 0.5))
         for index in chosen
     )
 

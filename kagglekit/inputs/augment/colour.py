@@ -113,9 +113,9 @@ def recolour(image, steps):
 
 def draw_brightness_shift(rng, strength):
     """Draw what is added to every value, uniform in `[-255 strength, 255 strength]`."""
-    return float(rng.uniform(-255 * strength, 255 * strength))
+    return rng.uniform(-255 * strength, 255 * strength)
 
 
 def draw_hue(rng, strength):
     """Draw turns of a circle, uniform in `[-strength, strength]`, half a turn at the most."""
-    return float(rng.uniform(-1, 1) * min(strength, 0.5))
+    return rng.uniform(-1, 1) * min(strength, 0.5)

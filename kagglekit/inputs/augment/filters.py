@@ -5,7 +5,7 @@ from statistics import NormalDist
 import cv2
 import numpy as np
 
-from kagglekit.inputs.augment.pixels import in_fours, looked_up, pointwise, random_bytes, rounded
+from kagglekit.inputs.augment.pixels import draw_seed, in_fours, looked_up, pointwise, random_bytes, rounded
 
 # 256 equally likely values of the normal distribution, scaled to variance 1; the largest is 2.9
 _NORMAL = np.array([NormalDist().inv_cdf((level + 0.5) / 256) for level in range(256)])
@@ -112,12 +112,12 @@ def channel_dropout(image, dropped):
 
 def draw_blur(rng, strength):
     """Draw sigma, uniform in `[0, strength]`, in pixels."""
-    return float(rng.random() * strength)
+    return rng.random() * strength
 
 
 def draw_noise(rng, strength):
     """Draw `(std, seed)`: the standard deviation is uniform in `[0, 255 strength]`."""
-    return float(rng.random() * 255 * strength), int(rng.integers(2**63))
+    return rng.random() * 255 * strength, draw_seed(rng)
 
 
 def draw_jpeg(rng, strength):
@@ -127,7 +127,7 @@ def draw_jpeg(rng, strength):
 
 def draw_channel_jitter(rng, strength):
     """Draw `(strength, seed)`: the number of channels is not known yet."""
-    return strength, int(rng.integers(2**63))
+    return strength, draw_seed(rng)
 
 
 def draw_channel_dropout(rng, strength):

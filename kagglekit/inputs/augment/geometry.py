@@ -194,12 +194,12 @@ def draw_dihedral(rng, strength):
 
 def draw_rotation(rng, strength):
     """Draw degrees, uniform in `[-strength, strength]`."""
-    return float(rng.uniform(-strength, strength))
+    return rng.uniform(-strength, strength)
 
 
 def draw_shear(rng, strength):
     """Draw a shear, uniform in `[-strength, strength]`: pixels aside for each pixel from the centre."""
-    return float(rng.uniform(-strength, strength))
+    return rng.uniform(-strength, strength)
 
 
 def draw_zoom(rng, strength):
@@ -216,7 +216,7 @@ def draw_shift(rng, strength):
 
 def draw_rotation_normal(rng, strength):
     """Draw degrees from a normal distribution with the standard deviation `strength`."""
-    return float(rng.normal(0, strength))
+    return rng.normal(0, strength)
 
 
 def draw_zoom_normal(rng, strength):
@@ -237,9 +237,9 @@ def draw_window(rng, strength):
     Returns:
         `(top, left, height, width)` as shares of the box it is drawn in.
     """
-    side = math.sqrt(1 - rng.random() * min(strength, 0.95))
-    top, left = rng.random(2) * (1 - side)
-    return float(top), float(left), side, side
+    area, top, left = rng.random(3).tolist()
+    side = math.sqrt(1 - area * min(strength, 0.95))
+    return top * (1 - side), left * (1 - side), side, side
 
 
 def draw_random_resized_crop(rng, strength):
@@ -252,13 +252,12 @@ def draw_random_resized_crop(rng, strength):
     Returns:
         `(top, left, height, width)` as shares of the box it is drawn in.
     """
-    area = 1 - rng.random() * min(strength, 0.95)
-    aspect = math.sqrt(math.exp(rng.uniform(-1, 1) * math.log(4 / 3)))
-    side = math.sqrt(area)
-    width = min(max(side * aspect, area), 1.0)
+    area, aspect, top, left = rng.random(4).tolist()
+    area = 1 - area * min(strength, 0.95)
+    width = math.sqrt(area * (4 / 3) ** (2 * aspect - 1))
+    width = min(max(width, area), 1.0)
     height = area / width
-    top, left = rng.random(2)
-    return float(top * (1 - height)), float(left * (1 - width)), height, width
+    return top * (1 - height), left * (1 - width), height, width
 
 
 def window_in(box, window):

@@ -82,9 +82,9 @@ def draw_seed(rng):
 
 def draw_chance(rng, strength):
     """Draw True with probability `strength`, at most 1."""
-    return bool(rng.random() < strength)
+    return rng.random() < strength
 
 
 def draw_factor(rng, strength):
     """Draw a factor, uniform in `[1 - strength, 1 + strength]` and never below 0 (torchvision's ColorJitter)."""
-    return float(rng.uniform(max(0.0, 1 - strength), 1 + strength))
+    return rng.uniform(max(0.0, 1 - strength), 1 + strength)

@@ -76,7 +76,7 @@ def check_policy(policy):
     if not isinstance(policy, (list, tuple)):
         raise ValueError(f"expected policy to be a name or a list of (op, strength) pairs, got {policy!r}")
     for number, entry in enumerate(policy):
-        if not isinstance(entry, (list, tuple)) or len(entry) != 2:
+        if not isinstance(entry, (list, tuple)) or len(entry) != 2 or not isinstance(entry[0], str):
             raise ValueError(f"expected each entry of a policy to be a pair like ('rotation', 15), got {entry!r}")
         name, strength = entry
         check_choice("the op in a policy", name, OPS)

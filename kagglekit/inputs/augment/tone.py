@@ -88,9 +88,9 @@ def draw_posterize(rng, strength):
 
 def draw_solarize(rng, strength):
     """Draw the threshold, uniform in `[256 (1 - strength), 256]`."""
-    return float(256 * (1 - rng.random() * min(strength, 1)))
+    return 256 * (1 - rng.random() * min(strength, 1))
 
 
 def draw_solarize_add(rng, strength):
     """Draw what is added to the dark values, uniform in `[0, 255 strength]`."""
-    return float(rng.random() * 255 * strength)
+    return rng.random() * 255 * strength

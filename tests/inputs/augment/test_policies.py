@@ -188,6 +188,7 @@ def test_geometry_after_another_op_starts_from_the_picture_as_it_is_then():
         (3, r"expected policy to be a name or a list of \(op, strength\) pairs, got 3"),
         (["rotation", 15], r"expected each entry of a policy to be a pair like \('rotation', 15\), got 'rotation'"),
         ([("rotation", 15, 1)], r"expected each entry of a policy to be a pair"),
+        ([(["rotation"], 15)], r"expected each entry of a policy to be a pair"),
         ([("rotatoin", 15)], r"expected the op in a policy to be one of .*Did you mean 'rotation'"),
         ([("rotation", -1)], r"expected the strength of 'rotation' to be a number not below 0, got -1"),
         ([("rotation", "15")], r"expected the strength of 'rotation' to be a number not below 0, got '15'"),
