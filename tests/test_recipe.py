@@ -36,10 +36,19 @@ CHANGED = {
     "multi_dropout": 5,
     "activation": "gelu",
     "initializer": "glorot_uniform",
+    "loss": "focal",
     "label_smoothing": 0.3,
+    "optimizer": "lion",
     "weight_decay": 1e-5,
+    "clip": 1.0,
+    "layer_decay": 0.9,
+    "ema": 0.99,
+    "schedule": "one_cycle",
     "warmup": 0.25,
     "seed": 12,
+    "mix": "cutmix",
+    "frozen_views": 2,
+    "patience": 3,
 }
 KNOBS = [field.name for field in dataclasses.fields(kk.Recipe)]
 

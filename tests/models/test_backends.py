@@ -13,7 +13,7 @@ CONTRACTS = ["test_loss_contracts.py", "test_optimizer_contracts.py"]
 
 def run_on_jax(*options):
     if importlib.util.find_spec("jax") is None:
-        pytest.skip("JAX is not installed; `pip install kagglekit[test]` brings it (Kaggle's CPU and GPU image has it)")
+        pytest.skip("JAX is not installed; `pip install kagglekit[test]` brings it")
     here = Path(__file__).parent
     files = [str(here / name) for name in CONTRACTS]
     environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}

@@ -297,3 +297,13 @@ def test_an_unknown_optimizer_or_schedule_is_refused_with_the_nearest():
         make_optimizer("adamww", 0.1)
     with pytest.raises(ValueError, match="Did you mean 'cosine'"):
         make_schedule("cosin", 0.1, 10)
+
+
+def test_lookahead_keeps_a_weight_s_constraint():
+    # The half-way point of two vectors of length 1 is shorter.
+    layer = keras.layers.Dense(1, use_bias=False, kernel_constraint=keras.constraints.UnitNorm(axis=0))
+    layer.build((None, 2))
+    layer.kernel.assign([[1.0], [0.0]])
+    optimizer = Lookahead(make_optimizer("sgd", 1.0), sync_period=1)
+    optimizer.apply([keras.ops.convert_to_tensor([[0.0], [1.0]])], [layer.kernel])
+    assert float(keras.ops.norm(layer.kernel)) == pytest.approx(1, abs=1e-5)
