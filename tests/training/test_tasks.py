@@ -28,7 +28,7 @@ def test_every_task_is_learnt_and_submitted(task, workspace, quick_recipe):
     comp = kk.from_arrays(IMAGES[TRAIN], labels, IMAGES[TEST], name=task, preset=kk.Preset(task=task))
     assert comp.task == task
     folds = kk.assign_folds(comp, n_splits=2)
-    run = kk.cross_validate(comp, folds, quick_recipe.replace(epochs=6))
+    run = kk.cross_validate(comp, folds, quick_recipe.replace(epochs=8))
     assert run.score > WORSE_THAN[task] if task == "multi_label" else run.score < WORSE_THAN[task]
     predictions = kk.predict(run)
     assert predictions.task == task

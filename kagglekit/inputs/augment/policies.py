@@ -176,7 +176,7 @@ def apply_box(image, box, shape, size):
 
     Returns:
         Array `(*size, channels)` of the same dtype: the pixels themselves where none is lost or made (they then share
-        the memory of `image`), else bilinear, or the mean of areas along an axis that shrinks by more than 2.
+        the memory of `image`), else resized as `geometry.resize` does it.
 
     Example:
 

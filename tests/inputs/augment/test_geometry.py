@@ -189,13 +189,21 @@ def test_resize_is_opencvs_bilinear_up_to_a_reduction_of_2(size):
     np.testing.assert_array_equal(move.resize(np.dstack([PHOTO] * 3), size), np.dstack([expected] * 3))
 
 
-def test_resize_takes_the_mean_of_areas_beyond_a_reduction_of_2():
-    image = PHOTO[:96, :128]
-    for down, right in ((3, 4), (4, 8)):
+def test_resize_takes_the_mean_of_what_powers_of_two_cover():
+    image = PHOTO[:96, :128].astype(np.float32)
+    for down, right in ((2, 4), (4, 8), (8, 2), (4, 1)):
         means = image.reshape(96 // down, down, 128 // right, right, 3).mean(axis=(1, 3))
-        assert np.abs(move.resize(image, means.shape[:2]) - means).max() <= 0.5 + 1e-3
-    mixed = move.resize(image, (24, 128))  # an axis that keeps its length keeps its pixels
-    assert np.abs(mixed - image.reshape(24, 4, 128, 3).mean(axis=1)).max() <= 0.5 + 1e-3
+        np.testing.assert_allclose(move.resize(image, means.shape[:2]), means, atol=1e-3)
+        rounded = move.resize(image.astype(np.uint8), means.shape[:2])
+        assert np.abs(rounded - means).max() <= 2  # each halving rounds
+
+
+@pytest.mark.parametrize("factor", [2.5, 3.3, 5.7, 7.1])
+def test_a_resize_beyond_2_leaves_about_half_of_the_pattern_that_bilinear_leaves_of_stripes(factor):
+    stripes = np.tile(np.array([0, 255], np.uint8), 200)[None, :, None].repeat(64, axis=0)
+    reduced = move.resize(stripes, (64, round(400 / factor))).astype(float)
+    alias = cv2.resize(stripes, (round(400 / factor), 64), interpolation=cv2.INTER_LINEAR).astype(float)
+    assert np.abs(reduced - 127.5).mean() < np.abs(alias - 127.5).mean() * 0.55
 
 
 def test_boxes_for_evaluation_are_slices_where_nothing_changes():
