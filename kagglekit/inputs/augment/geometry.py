@@ -125,11 +125,11 @@ def warp(image, matrix, size=None, *, border="reflect", fill=128.0):
 
 
 def resize(image, size):
-    """Bring a picture to `(height, width)`: bilinear; an axis that shrinks by more than 2 goes by way of twice the size.
+    """Bring a picture to `(height, width)`: bilinear; an axis that shrinks by more than 2 goes by way of more pixels.
 
-    Such an axis is brought to the size times a power of two, then halved by means of pairs. For factors of 2, 4 and 8
-    that is the mean of the pixels that each new one covers; between these the finest stripes are seen as weakly as by a
-    factor below 2. OpenCV's means of areas take three times as long. Large reductions are made when records are written.
+    Such an axis is brought to the size times a power of two, then halved by means of pairs: for factors of 2, 4 and 8
+    the mean of the pixels that each new one covers, and near it between these. OpenCV's means of areas take three times
+    as long. The large reductions are made earlier, when records are written.
 
     Pixels are areas: the outer edges of input and output coincide. Any number of channels, all alike. The image itself
     is returned where it has the size.

@@ -199,11 +199,9 @@ def test_resize_takes_the_mean_of_what_powers_of_two_cover():
 
 
 @pytest.mark.parametrize("factor", [2.5, 3.3, 5.7, 7.1])
-def test_a_resize_beyond_2_leaves_about_half_of_the_pattern_that_bilinear_leaves_of_stripes(factor):
-    stripes = np.tile(np.array([0, 255], np.uint8), 200)[None, :, None].repeat(64, axis=0)
-    reduced = move.resize(stripes, (64, round(400 / factor))).astype(float)
-    alias = cv2.resize(stripes, (round(400 / factor), 64), interpolation=cv2.INTER_LINEAR).astype(float)
-    assert np.abs(reduced - 127.5).mean() < np.abs(alias - 127.5).mean() * 0.55
+def test_a_resize_beyond_2_averages_more_noise_away_than_bilinear_does(factor):
+    noise, size = np.random.default_rng(0).normal(size=(400, 400, 1)).astype(np.float32), (round(400 / factor),) * 2
+    assert move.resize(noise, size).std() < 0.75 * cv2.resize(noise, size, interpolation=cv2.INTER_LINEAR).std()
 
 
 def test_boxes_for_evaluation_are_slices_where_nothing_changes():
