@@ -37,6 +37,7 @@ _MODULE_OF = {
     "fold_report": "competition.fold_checks",
     "save_folds": "competition.folds",
     "load_folds": "competition.folds",
+    "expand": "inputs.expand",
     "write_records": "inputs.writing",
     "open_records": "inputs.records",
     "verify_records": "inputs.records",

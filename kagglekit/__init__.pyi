@@ -19,6 +19,7 @@ from kagglekit.competition.splitters import StratifiedFolds as StratifiedFolds
 from kagglekit.competition.tables import Competition as Competition
 from kagglekit.deploy.export import check_export as check_export
 from kagglekit.deploy.export import export as export
+from kagglekit.inputs.expand import expand as expand
 from kagglekit.inputs.pipeline import eval_dataset as eval_dataset
 from kagglekit.inputs.pipeline import train_dataset as train_dataset
 from kagglekit.inputs.records import open_records as open_records

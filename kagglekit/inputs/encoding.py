@@ -9,6 +9,8 @@ from PIL import Image, ImageOps
 from kagglekit.competition import sources
 from kagglekit.inputs.preprocess import PREPROCESS
 
+JPEG_START = b"\xff\xd8\xff"
+
 
 def encode_image(root, source, record_size, quality, preprocess=()):
     """Return what is stored of a picture.
@@ -85,7 +87,7 @@ def _preprocessed(pixels, preprocess, single):
 
 
 def _is_jpeg(content):
-    return content[:3] == b"\xff\xd8\xff"
+    return content.startswith(JPEG_START)
 
 
 def _described(content, image):
@@ -109,9 +111,15 @@ def _written_anew(image, kind, record_size, quality, single):
             image = image.resize(size, Image.Resampling.LANCZOS)
     elif deep:
         image = Image.fromarray(np.asarray(image, np.int64).clip(0, 65535).astype(np.uint16))
+    # MPO: a phone's JPEG with further pictures behind the first
+    return stored_bytes(image, jpeg=kind in ("JPEG", "MPO"), quality=quality), image
+
+
+def stored_bytes(image, *, jpeg, quality):
+    """Return a PIL image as the bytes of a JPEG without subsampled colours, or of a PNG."""
     stored = io.BytesIO()
-    if kind in ("JPEG", "MPO"):  # MPO: a phone's JPEG with further pictures behind the first
+    if jpeg:
         image.save(stored, "JPEG", quality=quality, subsampling=0)
     else:
         image.save(stored, "PNG")
-    return stored.getvalue(), image
+    return stored.getvalue()

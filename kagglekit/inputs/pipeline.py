@@ -59,6 +59,7 @@ def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights
     >>> images.dtype.name, labels.shape.as_list()
     ('float32', [64, 10])
     """
+    folds = records.with_copies(folds)
     policy = check_policy(recipe.policy)
     check_choice("mix", recipe.mix, MIXES)
     decoder, reader = Decoder(records, recipe), RowReader(records, folds)
@@ -99,7 +100,7 @@ def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights
 
 def steps_per_epoch(records, recipe, folds):
     """Return the number of batches of an epoch of `train_dataset`."""
-    expected = _expected(records, recipe, records.index(folds)["label"])
+    expected = _expected(records, recipe, records.index(records.with_copies(folds))["label"])
     return -(-epoch_rows(expected) // recipe.batch_size)
 
 

@@ -70,7 +70,7 @@ def write_records(comp, folds, *, record_size=280, quality=95, metadata=(), prep
     if folder.is_dir() and any(folder.iterdir()) and not any(folder.glob("*.tfrec")):
         raise ValueError(f"{folder} holds files but no records; choose an empty or a new folder")
     folder.mkdir(parents=True, exist_ok=True)
-    parts = _parts(comp, folds)
+    parts = _parts(comp.train, folds) | ({"test": np.arange(len(comp.test))} if len(comp.test) else {})
     shards = _plan(comp, parts)
     entries, problems = _write_all(comp, parts, shards, folder, settings, boxes)
     if problems:
@@ -104,11 +104,21 @@ def write_records(comp, folds, *, record_size=280, quality=95, metadata=(), prep
     return open_records(folder)
 
 
-def _parts(comp, folds):
-    """Part name -> the numbers of its rows."""
-    order = np.arange(len(folds))
-    parts = {f"fold{fold}": order[folds.to_numpy() == fold] for fold in sorted(folds.unique())}
-    return parts | ({"test": np.arange(len(comp.test))} if len(comp.test) else {})
+def _parts(train, folds):
+    """Part name -> the numbers of its rows; copies of `kk.expand` are parts of their own: nothing is judged by them."""
+    copied = (train["copy_of"] != "").to_numpy() if "copy_of" in train else np.zeros(len(train), bool)
+    if copied.any():
+        fold = folds.reindex(train["copy_of"][copied]).to_numpy()
+        apart = train["image_id"][copied][(fold != folds[copied].to_numpy()) & ~np.isnan(fold)]
+        if len(apart):
+            raise ValueError(f"copies in another fold than their picture: {first_few(apart)}; use kk.assign_folds")
+    names = np.where(copied, "copies", "fold") + folds.astype(str).to_numpy(str)
+    return {name: np.flatnonzero(names == name) for name in sorted(set(names.tolist()), key=_by_fold)}
+
+
+def _by_fold(part):
+    name = part.rstrip("0123456789")
+    return name != "fold", int(part.removeprefix(name))
 
 
 def _plan(comp, parts):

@@ -22,9 +22,10 @@ def frozen_features(extractor, records, recipe, store):
         store: folder of the features that are known.
 
     Returns:
-        Dict of fold number -> `(features, labels, image_ids)`: float32 `(rows, filters)`, int64 and text `(rows,)`.
+        Dict of fold number, or name of a part of copies -> `(features, labels, image_ids)`: float32 `(rows, filters)`,
+        int64 and text `(rows,)`.
     """
-    weights = 0
+    weights, parts = 0, records.with_copies(records.folds)
     for value in extractor.get_weights():
         weights = zlib.crc32(np.ascontiguousarray(value), weights)
     # Pixels, their size and the network name the features: if one of them changes, so does the file.
@@ -33,15 +34,13 @@ def frozen_features(extractor, records, recipe, store):
     path = store / f"{key}.npz"
     if not path.is_file():
         arrays, infer = {}, inference(extractor)
-        for fold in tqdm(records.folds, desc="features of the frozen backbone", unit="fold", leave=False):
+        for fold in tqdm(parts, desc="features of the frozen backbone", unit="fold", leave=False):
             features, labels, ids = predict_rows(infer, eval_dataset(records, recipe, fold))
             arrays |= {f"features{fold}": features, f"labels{fold}": labels, f"ids{fold}": ids}
         with written_whole(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, **arrays)
     with np.load(path, allow_pickle=False) as stored:
-        return {
-            fold: tuple(stored[f"{kind}{fold}"] for kind in ("features", "labels", "ids")) for fold in records.folds
-        }
+        return {fold: tuple(stored[f"{kind}{fold}"] for kind in ("features", "labels", "ids")) for fold in parts}
 
 
 def feature_batches(features, folds, records, recipe):
@@ -49,7 +48,8 @@ def feature_batches(features, folds, records, recipe):
 
     Sampling, class weights and targets are those of `train_dataset`.
     """
-    vectors, labels, _ = (np.concatenate(part) for part in zip(*(features[fold] for fold in folds), strict=True))
+    parts = records.with_copies(folds)
+    vectors, labels, _ = (np.concatenate(part) for part in zip(*(features[part] for part in parts), strict=True))
     classes = len(records.class_names)
     targets = np.eye(classes, dtype=np.float32)[labels] if records.task == "single_label" else labels
     expected = expected_counts(labels, classes, class_factors(recipe.sampling, records.class_names), recipe.subset)
