@@ -75,6 +75,7 @@ _MODULE_OF = {
     "plot_duplicates": "reports.eda_images",
     "plot_augmentations": "reports.augmentations",
     "plot_ops": "reports.augmentations",
+    "label_safety": "training.label_safety",
     "plot_history": "reports.plots",
     "plot_mistakes": "reports.predicted",
     "plot_shares": "reports.predicted",

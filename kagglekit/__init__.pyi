@@ -52,6 +52,7 @@ from kagglekit.reports.eda_tables import plot_missing as plot_missing
 from kagglekit.reports.plots import plot_history as plot_history
 from kagglekit.reports.plots import plot_trials as plot_trials
 from kagglekit.training.cross_validation import cross_validate as cross_validate
+from kagglekit.training.label_safety import label_safety as label_safety
 from kagglekit.training.prediction import predict as predict
 from kagglekit.training.runs import Run as Run
 from kagglekit.training.runs import list_runs as list_runs

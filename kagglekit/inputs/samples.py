@@ -72,5 +72,10 @@ class Samples:
             decoder.fit(image, drawn.window, shape, out=out)
         return out
 
+    def differ(self, image, plain):
+        """Return whether a picture is another one than `plain` by more than rounding: by a grey level, of its range."""
+        level = max(float(plain.max()), 1) / 255 if self.decoder.deep else 1
+        return bool(np.abs(image - plain).max() >= level)
+
     def _planes(self, number):
         return next(self._reader.read(np.array([number])))

@@ -99,10 +99,8 @@ def plot_ops(records, recipe, *, image_id=None, ops=None, columns=9):
     for ax, op in zip(axes[1:], ops, strict=False):
         image = _most_changed(samples, row, op, plain)
         _draw(ax, image, gain)
-        same = np.abs(image - plain).max() * gain < 1  # a float picture and a rounded one differ by less
-        ax.set_title(
-            f"{op.replace('autoaugment', 'autoaug')}\n{'leaves it' if same else f'{_STRENGTHS[op]:g}'}", fontsize=8
-        )
+        said = f"{_STRENGTHS[op]:g}" if samples.differ(image, plain) else "leaves it"
+        ax.set_title(f"{op.replace('autoaugment', 'autoaug')}\n{said}", fontsize=8)
     for ax in axes[1 + len(ops) :]:
         ax.set_axis_off()
     return axes[: 1 + len(ops)]
