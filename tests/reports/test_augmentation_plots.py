@@ -1,6 +1,9 @@
 """Figures of augmentation show what training is fed, for pictures of every kind."""
 
+from pathlib import Path
+
 import matplotlib as mpl
+import nbformat
 import numpy as np
 import pytest
 from sklearn.datasets import load_sample_images
@@ -14,6 +17,7 @@ from kagglekit.inputs.order import EpochOrder
 from kagglekit.inputs.samples import Samples
 
 PHOTO = load_sample_images().images[0][:128, :160]
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "02_baseline.ipynb"
 RECIPE = kk.Recipe(
     backbone="small_cnn", weights=None, image_size=(24, 32), record_size=64, batch_size=4, policy="standard"
 )
@@ -109,3 +113,18 @@ def test_chosen_ops_of_a_chosen_picture_are_drawn(workspace):
         kk.plot_ops(records, RECIPE, ops=["hues"])
     with pytest.raises(ValueError, match="no training image 'train_9'"):
         kk.plot_ops(records, RECIPE, image_id="train_9")
+
+
+@pytest.mark.parametrize(("channels", "dtype"), [(1, np.uint8), (3, np.uint8), (6, np.uint8), (6, np.uint16)])
+def test_the_baseline_notebook_shows_the_suggested_policy_on_rows_of_any_competition(workspace, channels, dtype):
+    planes = np.concatenate([PHOTO, PHOTO[::-1]], axis=2)[..., :channels].astype(dtype)
+    pictures = [np.roll(planes, 5 * row, axis=0) for row in range(12)]
+    comp = kk.from_arrays(pictures, [str(row % 2) for row in range(12)], name="any")
+    names = {"kk": kk, "comp": comp, "folds": kk.assign_folds(comp, 2), "recipe": kk.suggest_recipe(comp)}
+    cells = nbformat.read(NOTEBOOK, as_version=4).cells
+    (source,) = (cell.source for cell in cells if cell.cell_type == "code" and "plot_augmentations" in cell.source)
+    exec(source, names)
+    figure = plt.gcf()
+    assert len(figure.axes) == 4 * 6
+    assert all(len(ax.images) == 1 for ax in figure.axes)
+    assert figure.get_suptitle().startswith(f"Policy {names['recipe'].policy} at strength 1")
