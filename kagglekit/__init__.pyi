@@ -19,6 +19,7 @@ from kagglekit.competition.splitters import StratifiedFolds as StratifiedFolds
 from kagglekit.competition.tables import Competition as Competition
 from kagglekit.deploy.export import check_export as check_export
 from kagglekit.deploy.export import export as export
+from kagglekit.inputs.expand import expand as expand
 from kagglekit.inputs.pipeline import eval_dataset as eval_dataset
 from kagglekit.inputs.pipeline import train_dataset as train_dataset
 from kagglekit.inputs.records import open_records as open_records
@@ -35,6 +36,8 @@ from kagglekit.predictions.scoring import score_submission as score_submission
 from kagglekit.predictions.store import Predictions as Predictions
 from kagglekit.predictions.submission import make_submission as make_submission
 from kagglekit.recipe import Recipe as Recipe
+from kagglekit.reports.augmentations import plot_augmentations as plot_augmentations
+from kagglekit.reports.augmentations import plot_ops as plot_ops
 from kagglekit.reports.eda_files import plot_channels as plot_channels
 from kagglekit.reports.eda_files import plot_file_statistics as plot_file_statistics
 from kagglekit.reports.eda_files import plot_image_sizes as plot_image_sizes
@@ -46,10 +49,10 @@ from kagglekit.reports.eda_tables import plot_class_counts as plot_class_counts
 from kagglekit.reports.eda_tables import plot_group_sizes as plot_group_sizes
 from kagglekit.reports.eda_tables import plot_metadata as plot_metadata
 from kagglekit.reports.eda_tables import plot_missing as plot_missing
-from kagglekit.reports.plots import plot_augmentations as plot_augmentations
 from kagglekit.reports.plots import plot_history as plot_history
 from kagglekit.reports.plots import plot_trials as plot_trials
 from kagglekit.training.cross_validation import cross_validate as cross_validate
+from kagglekit.training.label_safety import label_safety as label_safety
 from kagglekit.training.prediction import predict as predict
 from kagglekit.training.runs import Run as Run
 from kagglekit.training.runs import list_runs as list_runs

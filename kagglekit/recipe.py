@@ -26,6 +26,9 @@ class Recipe:
         resize: `"squash"` (both sides to the network's, whatever the shape), `"short_side_crop"` (the largest part of
             the network's shape: its middle in evaluation, anywhere in training) or `"letterbox"` (all of it, and grey).
         record_size: short side of the stored images, pixels; larger images are reduced once, none is enlarged.
+        preprocess: what is done to every picture, of train and test, when records are written, as in
+            `kk.write_records`: a list of names, or of pairs of a name and a dict of arguments. An exported network does
+            not contain it: do the same to what it is given.
         batch_size: images a step.
         policy: name of an augmentation policy, see `kagglekit.inputs.augment.POLICIES`, or a list of ops with their
             strengths such as `[["flip_horizontal", 0.5], ["rotation", 15]]`.
@@ -86,6 +89,7 @@ class Recipe:
     channels: int = 3
     resize: str = "squash"
     record_size: int = 280
+    preprocess: tuple = ()
     batch_size: int = 32
     policy: str | tuple = "light"
     augment_strength: float = 1.0
@@ -133,6 +137,10 @@ class Recipe:
             object.__setattr__(self, "weights", str(self.weights))  # a Path is no plain value
         if isinstance(self.policy, list | tuple):
             object.__setattr__(self, "policy", tuple(tuple(pair) for pair in self.policy))
+        if not isinstance(self.preprocess, list | tuple):
+            raise ValueError(f"expected preprocess to be a list of names like ['circle_crop'], got {self.preprocess!r}")
+        steps = (step if isinstance(step, str) else tuple(_plain(step)) for step in self.preprocess)
+        object.__setattr__(self, "preprocess", tuple(steps))
         for knob, choices in _CHOICES.items():
             if not isinstance(getattr(self, knob), dict):  # factors per class
                 check_choice(knob, getattr(self, knob), choices)
@@ -157,6 +165,7 @@ class Recipe:
             values["image_size"] = list(self.image_size)
         if isinstance(self.policy, tuple):
             values["policy"] = [list(pair) for pair in self.policy]
+        values["preprocess"] = _plain(self.preprocess)
         return values
 
     @classmethod
@@ -211,6 +220,13 @@ class Recipe:
             f"<b>Recipe {escape(self.name)}</b><table><tr><th>knob</th><th>value</th><th>why</th></tr>{rows}</table>"
             "Next: <code>kk.plan(comp, recipe)</code>, then <code>kk.cross_validate(comp, folds, recipe)</code>"
         )
+
+
+def _plain(value):
+    """Tuples as lists, which YAML can tell a person."""
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 # What the stages know by these names; a recipe is checked without loading any of them.

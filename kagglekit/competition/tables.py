@@ -100,7 +100,9 @@ class Competition:
     @property
     def hash(self):
         """Names the rows: equal ids, labels, groups and sources give equal text. Pixels are hashed by the records."""
-        columns = [column for column in ("image_id", "id", "source", "label", "group") if column in self.train]
+        columns = [
+            column for column in ("image_id", "id", "source", "label", "group", "copy_of") if column in self.train
+        ]
         # Piece by piece: one text of millions of rows would be the largest thing in memory
         pieces = [
             content_hash(table[names].iloc[first : first + 10_000].to_numpy().tolist(), length=32)

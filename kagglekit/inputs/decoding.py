@@ -7,6 +7,7 @@ which costs nothing beside SIMD, both give PIL's pixels, reduced ones included.
 import cv2
 import numpy as np
 
+from kagglekit.inputs.augment import apply, draw
 from kagglekit.inputs.augment.geometry import resize
 
 try:
@@ -120,6 +121,25 @@ class Decoder:
         scale = image.shape[0] / shape[0], image.shape[1] / shape[1]
         part = _cut(image, [edge * scale[number % 2] for number, edge in enumerate(box)])
         out[:] = part if part.shape[:2] == self.size else _floats(part, self.size)
+
+    def augment(self, planes, shape, policy, rng, *, strength=1.0, centred=False, out):
+        """Write a picture into `out` as a policy changes it.
+
+        Args:
+            planes: encoded bytes of each plane.
+            shape: stored `(height, width)`.
+            policy, rng, strength: as `kagglekit.inputs.augment.draw` takes them.
+            centred: with `short_side_crop`, look at the middle as evaluation does; else anywhere.
+            out: float32 array `(height, width, channels)` of the network's size.
+        """
+        drawn_place = self.resize == "short_side_crop" and not centred
+        box = self.box(shape, rng.uniform(size=2)) if drawn_place else self.box(shape)
+        drawn = draw(policy, rng, box=box, size=self.size, strength=strength)
+        image = self.decode(planes, shape, drawn.window)
+        if drawn.steps:
+            out[:] = apply(drawn, image, shape, border=self.border)
+        else:
+            self.fit(image, drawn.window, shape, out=out)
 
     def _letterbox(self, shape):
         """Height and width of the whole picture inside the network's size, and what lies above and left of it."""

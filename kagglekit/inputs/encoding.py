@@ -7,39 +7,48 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from kagglekit.competition import sources
+from kagglekit.inputs.preprocess import PREPROCESS
+
+JPEG_START = b"\xff\xd8\xff"
 
 
-def encode_image(root, source, record_size, quality):
+def encode_image(root, source, record_size, quality, preprocess=()):
     """Return what is stored of a picture.
 
     A JPEG or PNG of 8-bit grey or RGB, upright and not larger than `record_size`, stays as it is, byte for byte. Any
     other is turned upright, reduced once with antialiasing where it is too large, and written as JPEG if it was one,
-    else as lossless PNG. Alpha is left out; 16-bit grey stays 16-bit.
+    else as lossless PNG. Alpha is left out; 16-bit grey stays 16-bit. Preprocessing comes between the turn and the
+    reduction, on all planes of a picture at once; what it gives is a JPEG where all its files were, else a PNG.
 
     Args:
         root: folder of the competition.
         source: a source as it stands in the table; each part of a tuple becomes one grey plane.
         record_size: short side of the stored image, pixels; nothing is enlarged.
         quality: of JPEGs that are written anew, 1 to 100.
+        preprocess: pairs `(name, arguments)` of `kagglekit.inputs.preprocess.PREPROCESS`, applied in order.
 
     Returns:
         `(planes, about)`: list of encoded bytes, one for each part; and a dict of `height`, `width` (pixels), `bits`
         (8 or 16), `jpeg` (whether all planes are JPEGs), `grey` and `digest` (SHA-256 of the source's bytes).
 
     Raises:
-        OSError, SyntaxError, ValueError: if the picture cannot be decoded, or its parts differ in size.
+        OSError, SyntaxError, ValueError: if the picture cannot be decoded or preprocessed, or its parts differ in size.
     """
-    digest, planes, abouts = hashlib.sha256(), [], []
-    for part in sources.parts(source):
-        content = sources.read_bytes(root, part)
+    digest, single = hashlib.sha256(), isinstance(source, tuple)
+    contents = [sources.read_bytes(root, part) for part in sources.parts(source)]
+    for content in contents:
         digest.update(content)
-        stored, about = _encode(content, record_size, quality, single=isinstance(source, tuple))
-        planes.append(stored)
-        abouts.append(about)
+    if preprocess:
+        kind = "JPEG" if all(map(_is_jpeg, contents)) else "PNG"
+        images = _preprocessed(sources.read_pixels(root, source), preprocess, single)
+        encoded = [_described(*_written_anew(image, kind, record_size, quality, single)) for image in images]
+    else:
+        encoded = [_encode(content, record_size, quality, single) for content in contents]
+    planes, abouts = zip(*encoded, strict=True)
     if len({about["size"] for about in abouts}) > 1:
         raise ValueError(f"the files of one picture differ in size: {[about['size'] for about in abouts]}")
     width, height = abouts[0]["size"]
-    return planes, {
+    return list(planes), {
         "height": height,
         "width": width,
         "bits": max(about["bits"] for about in abouts),
@@ -62,9 +71,29 @@ def _encode(content, record_size, quality, single):
         )
         if not as_it_is:
             content, image = _written_anew(image, kind, record_size, quality, single)
-        deep = image.mode.startswith("I")
-        jpeg = content[:3] == b"\xff\xd8\xff"
-        return content, {"size": image.size, "bits": 16 if deep else 8, "jpeg": jpeg, "grey": image.mode != "RGB"}
+        return _described(content, image)
+
+
+def _preprocessed(pixels, preprocess, single):
+    """The picture as PIL images: one, or one for each plane of a picture of several files."""
+    if pixels.dtype != np.uint8:
+        names = ", ".join(name for name, _ in preprocess)
+        raise ValueError(f"{names}: preprocessing is for 8 bits, this has 16; bring the files to 8 bits first")
+    for name, options in preprocess:
+        pixels = PREPROCESS[name](pixels, **options)
+    if not single and pixels.shape[2] == 3:
+        return [Image.fromarray(pixels)]
+    return [Image.fromarray(np.ascontiguousarray(pixels[..., plane])) for plane in range(pixels.shape[2])]
+
+
+def _is_jpeg(content):
+    return content.startswith(JPEG_START)
+
+
+def _described(content, image):
+    deep = image.mode.startswith("I")  # 16 bits a pixel
+    about = {"size": image.size, "bits": 16 if deep else 8, "jpeg": _is_jpeg(content), "grey": image.mode != "RGB"}
+    return content, about
 
 
 def _written_anew(image, kind, record_size, quality, single):
@@ -82,9 +111,15 @@ def _written_anew(image, kind, record_size, quality, single):
             image = image.resize(size, Image.Resampling.LANCZOS)
     elif deep:
         image = Image.fromarray(np.asarray(image, np.int64).clip(0, 65535).astype(np.uint16))
+    # MPO: a phone's JPEG with further pictures behind the first
+    return stored_bytes(image, jpeg=kind in ("JPEG", "MPO"), quality=quality), image
+
+
+def stored_bytes(image, *, jpeg, quality):
+    """Return a PIL image as the bytes of a JPEG without subsampled colours, or of a PNG."""
     stored = io.BytesIO()
-    if kind in ("JPEG", "MPO"):  # MPO: a phone's JPEG with further pictures behind the first
+    if jpeg:
         image.save(stored, "JPEG", quality=quality, subsampling=0)
     else:
         image.save(stored, "PNG")
-    return stored.getvalue(), image
+    return stored.getvalue()

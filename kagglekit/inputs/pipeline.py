@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from kagglekit._checks import check_choice
-from kagglekit.inputs.augment import apply, check_policy, draw
+from kagglekit.inputs.augment import check_policy
 from kagglekit.inputs.decoding import Decoder
 from kagglekit.inputs.mix import MIXES
 from kagglekit.inputs.order import AUGMENTED_PASS, EpochOrder, batch_generator, row_generator
@@ -59,6 +59,7 @@ def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights
     >>> images.dtype.name, labels.shape.as_list()
     ('float32', [64, 10])
     """
+    folds = records.with_copies(folds)
     check_policy(recipe.policy)
     check_choice("mix", recipe.mix, MIXES)
     decoder, reader = Decoder(records, recipe), RowReader(records, folds)
@@ -77,7 +78,7 @@ def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights
         images = buffers.take(len(numbers))
         for place, (line, copy, planes) in enumerate(zip(numbers, copies, reader.read(numbers), strict=True)):
             rng, shape = row_generator(recipe.seed, epoch, rows[line], copy), reader.shape(line)
-            _augmented(decoder, recipe, rng, planes, shape, out=images[place])
+            decoder.augment(planes, shape, recipe.policy, rng, strength=recipe.augment_strength, out=images[place])
         targets = np.eye(classes, dtype=np.float32)[labels[numbers]] if single else labels[numbers]
         chosen = None if row_weights is None else row_weights[numbers]
         if mix is not None:
@@ -93,7 +94,7 @@ def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights
 
 def steps_per_epoch(records, recipe, folds):
     """Return the number of batches of an epoch of `train_dataset`."""
-    expected = _expected(records, recipe, records.index(folds)["label"])
+    expected = _expected(records, recipe, records.index(records.with_copies(folds))["label"])
     return -(-epoch_rows(expected) // recipe.batch_size)
 
 
@@ -130,7 +131,7 @@ def eval_dataset(records, recipe, parts, *, view="identity", cache=False, parall
             shape = reader.shape(line)
             if isinstance(view, int):
                 rng = row_generator(recipe.seed, view, rows[line], AUGMENTED_PASS)
-                _augmented(decoder, recipe, rng, planes, shape, out=image)
+                decoder.augment(planes, shape, recipe.policy, rng, strength=recipe.augment_strength, out=image)
                 continue
             box = view_box(view, decoder.box(shape))
             decoder.fit(decoder.decode(planes, shape, box), box, shape, out=image)
@@ -146,18 +147,6 @@ def eval_dataset(records, recipe, parts, *, view="identity", cache=False, parall
     if not isinstance(cache, bool) or (cache and 4 * pixels < _free_memory() / 4):
         batches = batches.cache("" if cache is True else str(cache)).prefetch(1)
     return batches
-
-
-def _augmented(decoder, recipe, rng, planes, shape, out):
-    """Write a picture into `out` as the recipe's policy draws it."""
-    place = rng.uniform(size=2) if recipe.resize == "short_side_crop" else (0.5, 0.5)
-    box = decoder.box(shape, place)
-    drawn = draw(recipe.policy, rng, box=box, size=decoder.size, strength=recipe.augment_strength)
-    image = decoder.decode(planes, shape, drawn.window)
-    if drawn.steps:
-        out[:] = apply(drawn, image, shape, border=decoder.border)
-    else:
-        decoder.fit(image, drawn.window, shape, out=out)
 
 
 def _batches(batch, steps, types, shapes, parallel_calls):

@@ -6,8 +6,13 @@ on the fly. None is good by itself: the winner of the second retinopathy competi
 by leaving it out.
 """
 
+import inspect
+import json
+
 import cv2
 import numpy as np
+
+from kagglekit._checks import check_choice
 
 
 def ben_graham(image, *, radius=300):
@@ -239,6 +244,39 @@ PREPROCESS = {
     "standardise_per_image": standardise_per_image,
     "grey_to_rgb": grey_to_rgb,
 }
+
+
+BOX_COLUMNS = ("top", "left", "height", "width")  # of the table, where `crop_to_box` is given no others
+
+
+def check_preprocess(preprocess):
+    """Return preprocessing as a list of `[name, options]`, plain values that can be written to JSON.
+
+    Args:
+        preprocess: list of keys of `PREPROCESS`, or of pairs of such a key and a dict of its function's arguments. The
+            `box` of `crop_to_box` is the names of four columns of the table.
+
+    Raises:
+        ValueError: if a name or an argument is unknown, or a value is not plain.
+
+    Example:
+
+    >>> check_preprocess(["circle_crop", ("ben_graham", {"radius": 200})])
+    [['circle_crop', {}], ['ben_graham', {'radius': 200}]]
+    """
+    if not isinstance(preprocess, list | tuple):
+        raise ValueError(f"expected preprocess to be a list of names such as ['circle_crop'], got {preprocess!r}")
+    steps = []
+    for entry in preprocess:
+        pair = isinstance(entry, list | tuple) and len(entry) == 2 and isinstance(entry[1], dict)
+        name, options = entry if pair else (entry, {})
+        check_choice("each step of preprocess", name, PREPROCESS)
+        for option in options:
+            check_choice(f"an argument of {name}", option, list(inspect.signature(PREPROCESS[name]).parameters)[1:])
+        if name == "crop_to_box":
+            options = {"box": BOX_COLUMNS} | options
+        steps.append([name, json.loads(json.dumps(options))])
+    return steps
 
 
 def _picture(image):

@@ -44,13 +44,22 @@ class Records:
     @property
     def folds(self):
         """Numbers of the folds that there are records of."""
-        return sorted(int(part.removeprefix("fold")) for part in self.manifest["parts"] if part != "test")
+        return sorted(int(part.removeprefix("fold")) for part in self.manifest["parts"] if part.startswith("fold"))
+
+    def with_copies(self, folds):
+        """Return folds together with their augmented copies, which `kk.expand` made: what is trained on.
+
+        Evaluation reads the folds alone, so that every picture counts once.
+        """
+        folds = [folds] if isinstance(folds, int | np.integer) else list(folds)
+        copies = [f"copies{fold}" for fold in folds]
+        return folds + [part for part in copies if part in self.manifest["parts"]]
 
     def files(self, parts):
         """Return the paths of the shards of some parts, in order.
 
         Args:
-            parts: a fold's number, a list of them, or `"test"`.
+            parts: a fold's number, a list of them, `"test"`, or such as `with_copies` returned.
 
         Raises:
             ValueError: if a part is not there, or a shard is missing or of another size than the manifest says.
@@ -113,7 +122,7 @@ class Records:
 
     def _shards(self, parts):
         parts = [parts] if isinstance(parts, str | int | np.integer) else list(parts)
-        names = [part if part == "test" else f"fold{part}" for part in parts]
+        names = [part if str(part).startswith(("test", "copies")) else f"fold{part}" for part in parts]
         missing = [name for name in names if name not in self.manifest["parts"]]
         if missing:
             raise ValueError(

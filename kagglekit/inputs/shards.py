@@ -44,7 +44,7 @@ def write_shard(root, rows, path, settings):
     Args:
         root: folder of the competition.
         rows: list of dicts: `image_id`, `id`, `source`, `row` (line of its table), `label` (class number, or a list of
-            floats), and metadata text.
+            floats), and metadata text; and `preprocess` where there is any, see `encode_image`.
         path: the shard's file; the sidecar is the same with the ending `.npz`.
         settings: dict of `record_size`, `quality` and `metadata` (names of the columns that are stored).
 
@@ -68,7 +68,8 @@ def write_shard(root, rows, path, settings):
     with _written(path) as file:
         for row in rows:
             try:
-                content, about = encode_image(root, row["source"], settings["record_size"], settings["quality"])
+                options = settings["record_size"], settings["quality"], row.get("preprocess", ())
+                content, about = encode_image(root, row["source"], *options)
             except sources.UNREADABLE as error:
                 problems.append(f"{sources.name_of(row['source'])} ({str(error) or type(error).__name__})")
                 continue

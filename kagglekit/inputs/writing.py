@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from tqdm.auto import tqdm
 
 from kagglekit._checks import first_few
 from kagglekit._files import content_hash, read_json, write_json
 from kagglekit.competition.tables import as_series
+from kagglekit.inputs.preprocess import check_preprocess
 from kagglekit.inputs.records import FORMAT_VERSION, open_records, side_by_side
 from kagglekit.inputs.shards import mean_bytes, write_shard
 
@@ -15,7 +17,7 @@ SHARD_ROWS = 2048
 SHARD_BYTES = 256 * 2**20
 
 
-def write_records(comp, folds, *, record_size=280, quality=95, metadata=(), folder=None):
+def write_records(comp, folds, *, record_size=280, quality=95, metadata=(), preprocess=(), folder=None):
     """Write a competition's images as TFRecord shards, one set per fold and one for the test images.
 
     What is stored of an image says `kagglekit.inputs.encoding.encode_image`. Shards are written side by side through
@@ -29,14 +31,19 @@ def write_records(comp, folds, *, record_size=280, quality=95, metadata=(), fold
         record_size: short side of the stored images, pixels; nothing is enlarged.
         quality: of the JPEGs that are written anew, 1 to 100.
         metadata: names of columns of train and test whose text is stored with each row.
+        preprocess: what is done to every upright picture before it is reduced and stored: names of
+            `kagglekit.inputs.preprocess.PREPROCESS`, or pairs of a name and a dict of the function's arguments, in
+            order. `("crop_to_box", {"box": ("y", "x", "height", "width")})` takes each picture's box from these columns
+            of train and test: top, left, height and width, in pixels of the upright picture; without the dict they are
+            called so.
         folder: where to write. Defaults to `records/<key>` in the competition's workspace.
 
     Returns:
         `Records`.
 
     Raises:
-        ValueError: naming the images that cannot be decoded (finished shards stay, for the next call), or if `folder`
-            holds files that are no records.
+        ValueError: naming the images that cannot be decoded or preprocessed (finished shards stay, for the next call),
+            or if `folder` holds files that are no records.
 
     Example:
 
@@ -54,17 +61,22 @@ def write_records(comp, folds, *, record_size=280, quality=95, metadata=(), fold
         if lacking:
             raise ValueError(f"the {part} table has no column {first_few(lacking)}; it has {list(table.columns)}")
     settings = {"record_size": record_size, "quality": quality, "metadata": list(metadata)}
-    key = content_hash([FORMAT_VERSION, comp.hash, folds.tolist(), settings])
+    steps, boxes = check_preprocess(preprocess), {}
+    if steps:
+        settings["preprocess"] = steps
+        boxes = {part: _with_boxes(steps, table) for part, table in (("train", comp.train), ("test", comp.test))}
+    key = content_hash([FORMAT_VERSION, comp.hash, folds.tolist(), settings, *boxes.values()])
     folder = Path(folder) if folder else comp.workspace / "records" / key
     if folder.is_dir() and any(folder.iterdir()) and not any(folder.glob("*.tfrec")):
         raise ValueError(f"{folder} holds files but no records; choose an empty or a new folder")
     folder.mkdir(parents=True, exist_ok=True)
-    parts = _parts(comp, folds)
+    parts = _parts(comp.train, folds) | ({"test": np.arange(len(comp.test))} if len(comp.test) else {})
     shards = _plan(comp, parts)
-    entries, problems = _write_all(comp, parts, shards, folder, settings)
+    entries, problems = _write_all(comp, parts, shards, folder, settings, boxes)
     if problems:
         raise ValueError(
-            f"{len(problems)} images below {comp.root} cannot be decoded: {first_few(problems)}; see "
+            f"{len(problems)} images below {comp.root} cannot be decoded{' and preprocessed' if steps else ''}: "
+            f"{first_few(problems)}; see "
             "kk.check_images(comp), then repair the files or take their rows out with kk.quarantine"
         )
     planes = {entry["planes"] for entry in entries}
@@ -92,11 +104,21 @@ def write_records(comp, folds, *, record_size=280, quality=95, metadata=(), fold
     return open_records(folder)
 
 
-def _parts(comp, folds):
-    """Part name -> the numbers of its rows."""
-    order = np.arange(len(folds))
-    parts = {f"fold{fold}": order[folds.to_numpy() == fold] for fold in sorted(folds.unique())}
-    return parts | ({"test": np.arange(len(comp.test))} if len(comp.test) else {})
+def _parts(train, folds):
+    """Part name -> the numbers of its rows; copies of `kk.expand` are parts of their own: nothing is judged by them."""
+    copied = (train["copy_of"] != "").to_numpy() if "copy_of" in train else np.zeros(len(train), bool)
+    if copied.any():
+        fold = folds.reindex(train["copy_of"][copied]).to_numpy()
+        apart = train["image_id"][copied][(fold != folds[copied].to_numpy()) & ~np.isnan(fold)]
+        if len(apart):
+            raise ValueError(f"copies in another fold than their picture: {first_few(apart)}; use kk.assign_folds")
+    names = np.where(copied, "copies", "fold") + folds.astype(str).to_numpy(str)
+    return {name: np.flatnonzero(names == name) for name in sorted(set(names.tolist()), key=_by_fold)}
+
+
+def _by_fold(part):
+    name = part.rstrip("0123456789")
+    return name != "fold", int(part.removeprefix(name))
 
 
 def _plan(comp, parts):
@@ -112,7 +134,29 @@ def _plan(comp, parts):
     return shards
 
 
-def _write_all(comp, parts, shards, folder, settings):
+def _with_boxes(steps, table):
+    """Return the steps of each row of a table, with the row's own box where a step takes one."""
+    rows = [steps] * len(table)
+    for number, (name, options) in enumerate(steps):
+        if name != "crop_to_box":
+            continue
+        columns = options["box"]
+        lacking = [column for column in columns if column not in table]
+        if len(columns) != 4 or (lacking and len(table)):
+            raise ValueError(
+                f"crop_to_box needs the names of four columns (top, left, height, width) of train and test, got "
+                f"{columns}; there are {list(table.columns)}"
+            )
+        cells = table.reindex(columns=columns).apply(pd.to_numeric, errors="coerce").astype(float)
+        empty = table["image_id"][cells.isna().any(axis=1).to_numpy()]
+        if len(empty):
+            raise ValueError(f"crop_to_box: no number in {columns} of {first_few(empty)}; fill the box in")
+        found = zip(rows, cells.to_numpy().tolist(), strict=True)
+        rows = [[*row[:number], [name, {"box": box}], *row[number + 1 :]] for row, box in found]
+    return rows
+
+
+def _write_all(comp, parts, shards, folder, settings, boxes):
     from joblib import delayed
 
     targets = comp.targets
@@ -128,6 +172,8 @@ def _write_all(comp, parts, shards, folder, settings):
                 single = comp.task == "single_label"
                 nothing = -1 if single else [0.0] * len(comp.classes)
                 row["label"] = nothing if part == "test" else targets[line].tolist()
+                if boxes:
+                    row["preprocess"] = boxes["test" if part == "test" else "train"][line]
             path = folder / f"{part}-{number:02d}-of-{count:02d}-{len(numbers):05d}.tfrec"
             yield delayed(write_shard)(comp.root, rows, path, settings)
 

@@ -85,13 +85,16 @@ def reference_predictions(comp, folds, *, side=8):
     oof = cross_val_predict(model, pixels, targets, cv=PredefinedSplit(fold))
     model.fit(pixels, targets)
     test = model.predict(test_pixels) if len(test_pixels) else oof[:0]
+    kept = (
+        (comp.train["copy_of"] == "").to_numpy() if "copy_of" in comp.train else slice(None)
+    )  # learnt from, not scored
     predictions = Predictions(
         name="reference",
         class_names=comp.class_names,
-        oof_ids=comp.train["image_id"].to_numpy(dtype=str),
-        oof=_in_range(oof, comp),
-        oof_labels=targets,
-        oof_folds=fold,
+        oof_ids=comp.train["image_id"].to_numpy(dtype=str)[kept],
+        oof=_in_range(oof, comp)[kept],
+        oof_labels=targets[kept],
+        oof_folds=fold[kept],
         test_ids=comp.test["image_id"].to_numpy(dtype=str),
         test=_in_range(test, comp),
         metric=comp.metric,

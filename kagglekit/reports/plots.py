@@ -1,52 +1,10 @@
 """Pictures of a run. Each function draws on given or new Axes and returns them."""
 
 import matplotlib.pyplot as plt
-import numpy as np
 import seaborn as sns
 from matplotlib.ticker import NullFormatter
 
-from kagglekit.reports.drawing import COLOUR, SECOND, bare, show
-
-
-def plot_augmentations(records, recipe, *, images=6, epochs=3):
-    """Draw a batch as it is stored and as the network sees it in several epochs.
-
-    Args:
-        records: `Records`.
-        recipe: a `Recipe`; its policy and strength are shown.
-        images: number of images, a column each.
-        epochs: number of augmented rows.
-
-    Returns:
-        Array of Axes `(1 + epochs, images)`.
-    """
-    import tensorflow as tf
-
-    from kagglekit.inputs.augment import augmented, random_box
-    from kagglekit.inputs.pipeline import eval_dataset
-
-    figure, axes = plt.subplots(
-        1 + epochs, images, figsize=(1.5 * images, 1.6 * (1 + epochs)), squeeze=False, layout="constrained"
-    )
-    pixels, _, ids = next(iter(eval_dataset(records, recipe.replace(batch_size=images), records.folds[0])))
-    size = pixels.shape[1:3]
-    for row, line in enumerate(axes):
-        for column, ax in enumerate(line):
-            bare(ax)
-            if column >= len(pixels):
-                continue
-            image = pixels[column]
-            if row:
-                seed = tf.constant([recipe.seed + row, column], tf.int64)
-                box = random_box((0, 0, *size), seed, recipe.policy, recipe.augment_strength)
-                image = image[box[0] : box[0] + box[2], box[1] : box[1] + box[3]]
-                image = augmented(tf.image.resize(image, size), seed, recipe.policy, recipe.augment_strength)
-            else:
-                ax.set_title(ids[column].numpy().decode()[:14], fontsize=7)
-            show(ax, np.asarray(image).astype(np.uint8).squeeze())
-        line[0].set_ylabel("stored" if row == 0 else f"augmented {row}")
-    figure.suptitle(f"Policy {recipe.policy!r} at strength {recipe.augment_strength:g}")
-    return axes
+from kagglekit.reports.drawing import COLOUR, SECOND
 
 
 def plot_history(run, *, axes=None):

@@ -53,7 +53,7 @@ def cross_validate(comp, folds, recipe, *, build_model=None, fold_numbers=None, 
     """
     check_metric(comp.metric, comp.task)
     folds = as_series(folds, comp.train["image_id"], "folds").astype(int)
-    records = write_records(comp, folds, record_size=recipe.record_size)
+    records = write_records(comp, folds, record_size=recipe.record_size, preprocess=recipe.preprocess)
     model_key = _source_key(build_model) if build_model else None
     run = open_run(comp, folds, recipe, records, model_key=model_key, parent=parent, fold_numbers=fold_numbers)
     tf.config.experimental.enable_op_determinism()

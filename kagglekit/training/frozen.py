@@ -27,8 +27,12 @@ class FrozenStage:
     def __init__(self, model, records, recipe, metric, store):
         extractor, self.head = split_at_features(model)
         self.records, self.recipe, self.metric = records, recipe, metric
-        index = records.index(records.folds)
-        self.image_ids, self.folds = index["image_id"], np.repeat(records.folds, list(map(records.rows, records.folds)))
+        parts = records.with_copies(records.folds)
+        index = records.index(parts)
+        self.image_ids = index["image_id"]
+        numbers = [part if isinstance(part, int) else int(part.removeprefix("copies")) for part in parts]
+        self.folds = np.repeat(numbers, list(map(records.rows, parts)))
+        self._original = np.arange(len(self.folds)) < records.rows(records.folds)  # copies are trained on alone
         single = records.task == "single_label"
         self.labels = index["label"] if single else index["label"].astype(np.float32)
         classes = len(records.class_names)
@@ -40,7 +44,7 @@ class FrozenStage:
             self._weights = class_weights(self.labels, classes, recipe.class_weights)[self.labels]
         features = FeatureStore(extractor, records, recipe, store)
         passes = ["identity", *range(recipe.frozen_views if recipe.augment_strength else 0)]
-        self._views = [features.read(records.folds, view) for view in passes]
+        self._views = [features.read(parts, view) for view in passes]
 
     def train(self, stage, steps):
         """Train the heads of all folds.
@@ -57,6 +61,9 @@ class FrozenStage:
             return self._train_stacked(stage)
         return {fold: self._train_alone(fold, stage, steps) for fold in self.records.folds}
 
+    def _own(self, fold):
+        return (self.folds == fold) & self._original
+
     def _train_stacked(self, stage):
         heads = StackedHeads(self.head, self.folds, self._views, self._targets, self.labels, self._weights)
         optimizer = optimizer_of(
@@ -70,7 +77,7 @@ class FrozenStage:
             rate, seconds = float(optimizer.learning_rate), time.monotonic() - started
             started, last = time.monotonic(), predictions
             for fold, loss in zip(self.records.folds, losses, strict=True):
-                own = self.folds == fold
+                own = self._own(fold)
                 line = {"stage": stage.name, "epoch": stage.first + epoch + 1, "loss": float(loss)}
                 line |= held_out_scores(self.labels[own], predictions[own], self.metric, self.records.task)
                 line |= {"learning_rate": rate, "seconds": round(seconds / len(losses), 3)}
@@ -84,12 +91,12 @@ class FrozenStage:
             recipe=self.recipe,
             on_epoch=on_epoch,
         )
-        return {fold: (heads.values(fold), rows[fold], last[self.folds == fold]) for fold in self.records.folds}
+        return {fold: (heads.values(fold), rows[fold], last[self._own(fold)]) for fold in self.records.folds}
 
     def _train_alone(self, fold, stage, steps):
         """A head of another kind: Keras's own fit, fold after fold."""
         first = [variable.numpy() for variable in self.head.variables]
-        own, others = (np.flatnonzero(part) for part in (self.folds == fold, self.folds != fold))
+        own, others = np.flatnonzero(self._own(fold)), np.flatnonzero(self.folds != fold)
         infer = with_probabilities(self.head)
 
         def predict():

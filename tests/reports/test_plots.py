@@ -16,15 +16,6 @@ def _close_figures():
     plt.close("all")
 
 
-def test_augmentations_stand_below_the_stored_pictures(digits, quick_folds, quick_recipe):
-    records = kk.write_records(digits, quick_folds, record_size=quick_recipe.record_size)
-    axes = kk.plot_augmentations(records, quick_recipe, images=5, epochs=2)
-    assert axes.shape == (3, 5)
-    stored, augmented = (axes[row, 0].images[0].get_array() for row in (0, 1))
-    assert stored.shape == augmented.shape
-    assert (stored != augmented).any()
-
-
 def test_learning_curves_show_each_fold_and_the_mean(quick_run):
     axes = kk.plot_history(quick_run)
     lines = axes[1].get_lines()

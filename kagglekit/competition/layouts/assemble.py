@@ -10,7 +10,7 @@ from kagglekit.competition.sources import parts
 from kagglekit.competition.tables import Competition, natural_order, read_text_csv
 
 _SAMPLE = re.compile(r"[^.]*(sample.*sub|sub.*(sample|format|example)).*\.csv", re.IGNORECASE)
-RESERVED = ("image_id", "id", "source", "label", "group")
+RESERVED = ("image_id", "id", "source", "label", "group", "copy_of")
 
 
 def assemble(folder, preset, train, test, *, cells, sample=None, columns=("id", "label"), name=None):
