@@ -182,3 +182,13 @@ def side_by_side():
     if type(backend).__name__ == "LokyBackend" and jobs is None:  # joblib's own default
         return Parallel(os.cpu_count(), prefer="threads", return_as="generator")
     return Parallel(-1 if jobs is None else jobs, return_as="generator")
+
+
+def worker_processes():
+    """Return the number of processes that `joblib.parallel_config` asked for, None where it asked for none."""
+    from joblib.parallel import get_active_backend
+
+    backend, jobs = get_active_backend()
+    name = type(backend).__name__
+    asked = name == "DaskDistributedBackend" or (name in ("LokyBackend", "MultiprocessingBackend") and jobs is not None)
+    return (-1 if jobs is None else jobs) if asked else None

@@ -1,13 +1,17 @@
 """Train a network on every fold but one, for each fold, into a run that can be taken up again."""
 
+import contextlib
 import inspect
+import os
 import time
+from functools import partial
 
 import tensorflow as tf
 from tqdm.auto import tqdm
 
 from kagglekit._files import content_hash, written_whole
 from kagglekit.competition.tables import as_series
+from kagglekit.inputs.records import worker_processes
 from kagglekit.inputs.writing import write_records
 from kagglekit.predictions.metrics import check_metric
 from kagglekit.training.fold_trainer import FoldTrainer
@@ -21,6 +25,9 @@ def cross_validate(comp, folds, recipe, *, build_model=None, fold_numbers=None, 
     last layers; a backbone with random weights is trained as a whole. What a finished fold gave lies in the run's
     folder; a run that was broken off goes on after its last whole epoch, and the result is the same, bit for bit. Folds
     that a tuning trial of the same recipe has trained already are taken over.
+
+    Folds are trained one after another; under `joblib.parallel_config("loky", n_jobs=2)`, or a Dask cluster's, side by
+    side in worker processes, with the same bits.
 
     Switches TensorFlow's deterministic ops on for the process.
 
@@ -60,15 +67,39 @@ def cross_validate(comp, folds, recipe, *, build_model=None, fold_numbers=None, 
     adopt_folds(comp, run)
     missing = [fold for fold in run.info["folds"] if fold not in run.finished_folds]
     if missing:
-        store = comp.workspace / "features"
-        trainer = FoldTrainer(records, recipe, build_model, comp.metric, store)
-        with tqdm(total=sum(trainer.steps(fold) for fold in missing), unit="step") as bar:
-            for fold in missing:
-                _train(run, trainer, fold, bar)
+        make = partial(FoldTrainer, records, recipe, build_model, comp.metric, comp.workspace / "features")
+        _train_all(run, make, missing)
     return run
 
 
+def _train_all(run, make, missing):
+    """Train folds in this process, or in those of a joblib backend that `joblib.parallel_config` chose."""
+    from joblib import Parallel, delayed
+
+    trainer, jobs = make(), worker_processes()
+    if jobs is None:
+        with tqdm(total=sum(trainer.steps(fold) for fold in missing), unit="step") as bar:
+            for fold in missing:
+                bar.write(_train(run, trainer, fold, bar))
+        return
+    trainer.prepare()  # so that the features are computed once
+    threads = tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count()
+    tasks = (delayed(_train_in_worker)(run, make, fold, threads) for fold in missing)
+    with tqdm(total=len(missing), unit="fold") as bar:
+        for line in Parallel(jobs, return_as="generator_unordered")(tasks):
+            bar.write(line)
+            bar.update()
+
+
+def _train_in_worker(run, make, fold, threads):
+    with contextlib.suppress(RuntimeError):  # a worker that has trained a fold has its threads
+        tf.config.threading.set_intra_op_parallelism_threads(threads)  # sums depend on their number
+    tf.config.experimental.enable_op_determinism()
+    return _train(run, make(), fold, tqdm(disable=True))
+
+
 def _train(run, trainer, fold, bar):
+    """Train a fold; return a line that stays, also where no bar is shown (logs, executed notebooks)."""
     started = time.monotonic()
     title = f"fold {run.info['folds'].index(fold) + 1} of {len(run.info['folds'])}"
     state_file = run.folder / f"fold{fold}.state.npz"
@@ -82,8 +113,7 @@ def _train(run, trainer, fold, bar):
             "after its last whole epoch: free some space, then call kk.cross_validate again"
         ) from error
     state_file.unlink(missing_ok=True)
-    # A line that stays, also where no bar is shown (logs, executed notebooks)
-    bar.write(f"{title}: {run.info['metric']} {run.scores()[fold]:.4f} ({time.monotonic() - started:.0f} s)")
+    return f"{title}: {run.info['metric']} {run.scores()[fold]:.4f} ({time.monotonic() - started:.0f} s)"
 
 
 def _source_key(function):

@@ -56,12 +56,18 @@ class FoldTrainer:
         self.infer = inference(self.saved)  # traced once for all epochs and stages
         self.stages = stages(recipe, self.model)
         self._steps = {fold: steps_per_epoch(records, recipe, self._others(fold)) for fold in records.folds}
-        self._compiled, self._heads = {}, None
+        self._compiled, self._heads, self._head = {}, None, None
         self._first_values = _values(self.model.variables)
 
     def steps(self, fold):
         """Return the number of steps that training a fold takes, over all stages but the frozen one."""
         return self._steps[fold] * sum(stage.epochs for stage in self.stages if not self._on_features(stage))
+
+    def prepare(self):
+        """Train what all folds share, so that its files are there for other processes."""
+        for stage in self.stages:
+            if self._on_features(stage):
+                self._trained_heads(stage)
 
     def train(self, fold, folder, state_file, bar, title):
         """Train one fold and write `model.keras`, `oof.npz` and `history.csv` into a folder.
@@ -83,7 +89,7 @@ class FoldTrainer:
             if self._on_features(stage):
                 bar.set_description(f"{title}, {stage.name}")
                 head, rows, last = self._trained_heads(stage)[fold]
-                _restore(self._head_variables(), head)
+                _restore(self._head.variables, head)
             else:
                 begun = (values, about) if number == about.get("stage") else ({}, {})
                 rows, last = self._fit(number, fold, held_out, history, begun, state_file, bar, title)
@@ -162,9 +168,6 @@ class FoldTrainer:
             self._heads = frozen.train(stage, max(self._steps.values()))
             self._head = frozen.head
         return self._heads
-
-    def _head_variables(self):
-        return self._head.variables
 
     def _network(self, stage):
         """Return the compiled network of a stage, as new but for its traced functions."""

@@ -3,7 +3,6 @@
 import dataclasses
 import os
 
-import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +13,8 @@ from kagglekit.competition.sources import read_pixels
 from kagglekit.inputs.augment import apply, draw
 from kagglekit.inputs.order import row_generator
 from kagglekit.inputs.pipeline import steps_per_epoch
-from kagglekit.training.features import feature_batches, frozen_features
+from kagglekit.training.frozen import FrozenStage
+from kagglekit.training.networks import Stage
 
 POLICY = [("flip_horizontal", 0.5), ("rotation", 20), ("contrast", 0.3)]
 RNG = np.random.default_rng(0)
@@ -158,18 +158,17 @@ def test_copies_are_trained_on_and_not_evaluated(comp):
     assert sorted(evaluated) == sorted(comp.train["image_id"])
 
 
-def test_a_head_on_frozen_features_is_trained_on_copies_too(comp, tmp_path):
+def test_a_head_on_frozen_features_is_trained_on_copies_too_but_not_scored_on_them(comp, tmp_path):
     expanded = kk.expand(comp, 2, POLICY)
     records = kk.write_records(expanded, kk.assign_folds(expanded, 3), record_size=14)
     recipe = kk.Recipe(backbone="small_cnn", weights=None, image_size=(14, 18), batch_size=5)
-    mean_colour = keras.Sequential([keras.Input((14, 18, 3)), keras.layers.GlobalAveragePooling2D()])
-    features = frozen_features(mean_colour, records, recipe, tmp_path)
-    assert len(features[0][0]) == records.rows(0) == 4
-    steps = steps_per_epoch(records, recipe, [1, 2])
-    fed = np.concatenate([vectors for vectors, _ in feature_batches(features, [1, 2], records, recipe).take(steps)])
-    rows = np.concatenate([features[part][0] for part in (1, 2, "copies1", "copies2")])
-    np.testing.assert_array_equal(np.sort(fed, axis=0), np.sort(rows, axis=0))
-    assert len(fed) == 3 * 8
+    model = kk.build_classifier(2, backbone="small_cnn", weights=None, image_size=(14, 18))
+    stage = FrozenStage(model, records, recipe, "accuracy", tmp_path)
+    assert np.bincount(stage.folds).tolist() == [12, 12, 12]
+    trained = stage.train(Stage("frozen", 0, 2, 1e-3), steps_per_epoch(records, recipe, [1, 2]))
+    for fold, (_, history, predictions) in trained.items():
+        assert len(predictions) == records.rows(fold) == 4
+        assert [line["epoch"] for line in history] == [1, 2]
 
 
 def test_a_run_scores_each_picture_once(digits, quick_recipe, workspace):

@@ -7,12 +7,16 @@ import pytest
 from tqdm import tqdm
 
 import kagglekit as kk
-from kagglekit.inputs.records import write_records
+from kagglekit.inputs.mix import MIXES
+from kagglekit.inputs.sampling import CLASS_WEIGHTS, SAMPLINGS
+from kagglekit.models.heads import KINDS, NECKS
 from kagglekit.models.losses import LOSSES, TASK_LOSSES
 from kagglekit.models.optimizers import OPTIMIZERS, SCHEDULES, make_optimizer, make_schedule
+from kagglekit.models.pooling import POOLINGS
 from kagglekit.predictions.metrics import accuracy
-from kagglekit.recipe import _LOSSES, _OPTIMIZERS, _SCHEDULES
-from kagglekit.training.fold_trainer import FoldTrainer, loss_of
+from kagglekit.recipe import _CHOICES
+from kagglekit.training.fold_trainer import FoldTrainer
+from kagglekit.training.networks import loss_of
 
 KNOBS = {
     "loss": "focal", "optimizer": "lion", "schedule": "one_cycle", "warmup": 0.3, "clip": 1.0, "layer_decay": 0.8,
@@ -20,11 +24,16 @@ KNOBS = {
 }  # fmt: skip
 
 
-def test_a_recipe_knows_the_names_that_the_models_stage_knows():
-    assert set(_OPTIMIZERS) == set(OPTIMIZERS)
-    assert _SCHEDULES == SCHEDULES
-    # These two need the classes' weights, which the knob `class_weights` gives to any loss.
-    assert set(_LOSSES) == set(LOSSES) - {"weighted_cross_entropy", "class_balanced"}
+def test_a_recipe_knows_the_names_that_the_stages_know():
+    known = {
+        "mix": MIXES, "sampling": SAMPLINGS, "class_weights": CLASS_WEIGHTS, "pooling": POOLINGS, "head": KINDS,
+        "neck": NECKS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES,
+        # The losses without those that need more than targets: the classes' weights (the knob `class_weights` gives
+        # them to any loss), or a teacher.
+        "loss": {"auto", *LOSSES} - {"weighted_cross_entropy", "class_balanced", "distillation"},
+    }  # fmt: skip
+    for knob, names in known.items():
+        assert set(_CHOICES[knob]) == set(names), knob
 
 
 @pytest.mark.parametrize("knob", ["loss", "optimizer", "schedule"])
@@ -48,12 +57,12 @@ def test_a_loss_of_another_task_is_refused():
 
 def test_every_knob_reaches_the_training_and_the_average_is_what_is_kept(digits, quick_folds, quick_recipe, tmp_path):
     recipe = quick_recipe.replace(**KNOBS)
-    records = write_records(digits, quick_folds, record_size=recipe.record_size)
+    records = kk.write_records(digits, quick_folds, record_size=recipe.record_size)
     trainer = FoldTrainer(records, recipe, None, "accuracy", tmp_path / "features")
     (tmp_path / "fold").mkdir()
     with tqdm(disable=True) as bar:
-        trainer.train(1, tmp_path / "fold", bar, "fold 1")
-    network, _ = trainer._stages["training"]
+        trainer.train(1, tmp_path / "fold", tmp_path / "state.npz", bar, "fold 1")
+    ((network, _),) = trainer._compiled.values()
     assert type(network.loss) is keras.losses.CategoricalFocalCrossentropy
     optimizer = network.optimizer
     assert type(optimizer) is type(make_optimizer("lion", 1e-3))
