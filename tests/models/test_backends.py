@@ -22,9 +22,9 @@ def run_on_jax(*options):
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
 
 
-def test_contracts_of_one_loss_and_optimizer_of_each_kind_hold_on_jax():
-    some = "arcface or asymmetric or bi_tempered or soft_f1 or sparsemax"
-    run_on_jax("-k", f"(finite_differences and ({some})) or (configuration and radam) or (file and lookahead)")
+def test_contracts_of_a_few_losses_and_optimizers_hold_on_jax():
+    some = "finite_differences and (asymmetric or sparsemax)"
+    run_on_jax("-k", f"({some}) or (configuration and radam) or (file and soft_f1)")
 
 
 @pytest.mark.slow
