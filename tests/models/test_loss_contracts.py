@@ -119,8 +119,8 @@ def test_half_precision_predictions_are_computed_in_single(name, task):
     assert float(result) == float(make(name)(targets, keras.ops.cast(half, "float32")))
 
 
-# A traced step and the file take a second: one loss of each of our files every day, the rest slow.
-EVERY_DAY = ("sparsemax", "arcface_mixture", "soft_f1")
+# A traced step and the file take a second: two of our losses every day, the rest slow.
+EVERY_DAY = ("arcface_mixture", "soft_f1")
 FITS = [pytest.param(*case, marks=[] if case[0] in EVERY_DAY else pytest.mark.slow) for case in CASES]
 
 

@@ -72,6 +72,16 @@ def test_kernels_decay_and_biases_scales_and_shifts_do_not():
         np.testing.assert_allclose(weight, np.full(weight.shape, expected[weight.name]), atol=1e-6, err_msg=weight.path)
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize(("layer", "decays"), [("gem_power", False), ("ordinal_steps", False), ("dense", True)])
+def test_a_pooling_s_power_and_cut_points_do_not_decay(name, layer, decays):
+    with keras.name_scope(layer):
+        weight = keras.Variable(np.full((3, 1), 2.0, "float32"), name="kernel")
+    optimizer = make_optimizer(name, 0.1, weight_decay=0.5)
+    optimizer.apply([keras.ops.zeros((3, 1))], [weight])
+    np.testing.assert_allclose(weight, np.full((3, 1), 1.9 if decays else 2.0), atol=1e-6)
+
+
 def test_the_first_step_is_the_learning_rate_against_the_gradients_sign():
     # Adam's first step, bias-corrected, is lr g / (|g| + eps) whatever g is (https://arxiv.org/abs/1412.6980)
     weight = keras.Variable([1.0, 1.0, 1.0], name="bias")

@@ -12,8 +12,9 @@ from keras import ops
 
 from kagglekit.models.backbones import flat_layers
 
-# The last part alone: a layer may be named `bias`, and "bias" stands in `unbiased_block/kernel`.
-NO_DECAY = r"(^|/)(bias|gamma|beta)$"
+# The last part alone: a layer may be named `bias`, and "bias" stands in `unbiased_block/kernel`. A pooling's power
+# and cut-points are no better for being small.
+NO_DECAY = r"(^|/)(bias|gamma|beta|gem_power/kernel|ordinal_steps/kernel)$"
 
 
 class LayerRates:
