@@ -7,7 +7,7 @@ from scipy.sparse.csgraph import connected_components
 
 from kagglekit._checks import first_few
 from kagglekit.competition.splitters import bin_numbers, label_columns, units_of
-from kagglekit.competition.tables import as_series
+from kagglekit.competition.tables import as_series, row_folds
 
 
 def fold_report(comp, folds, groups=None, *, duplicates=None):
@@ -34,7 +34,7 @@ def fold_report(comp, folds, groups=None, *, duplicates=None):
     ['good']
     """
     shares = getattr(folds, "attrs", {}).get("shares")
-    fold = as_series(folds, comp.train["image_id"], "folds").astype(int)
+    fold = row_folds(comp, folds)
     if duplicates is None and "duplicates" in getattr(groups, "attrs", {}):
         duplicates = groups
     numbers, position = np.unique(fold.to_numpy(), return_inverse=True)

@@ -138,8 +138,9 @@ def load_folds(comp):
             f"no {path}; run the notebook 01_eda first, or call kk.save_folds(comp, kk.assign_folds(comp))"
         )
     table = read_text_csv(path).set_index("image_id")
-    folds = as_series(table["fold"].astype(int), comp.train["image_id"], f"folds in {path}")
-    if "label" in table and table["label"].loc[folds.index].tolist() != comp.train["label"].astype(str).tolist():
+    train = comp.train[comp.train["copy_of"] == ""] if "copy_of" in comp.train else comp.train  # copies follow theirs
+    folds = as_series(table["fold"].astype(int), train["image_id"], f"folds in {path}")
+    if "label" in table and table["label"].loc[folds.index].tolist() != train["label"].astype(str).tolist():
         raise ValueError(
             f"{path} was made for other labels, perhaps of another folder of that name; call kk.save_folds"
         )

@@ -234,3 +234,18 @@ def as_series(values, ids, what):
     if len(missing):
         raise ValueError(f"{what} lack {len(missing)} images: {first_few(missing)}; expected one for each row of train")
     return values
+
+
+def row_folds(comp, folds):
+    """Return the fold of every training row, integers indexed by image_id; a copy not named has its picture's.
+
+    Args:
+        comp: a `Competition`, perhaps what `kk.expand` returned.
+        folds: as `as_series` takes them.
+    """
+    if "copy_of" in comp.train and isinstance(folds, dict | pd.Series):
+        folds = pd.Series(folds)
+        unnamed = comp.train[(comp.train["copy_of"] != "") & ~comp.train["image_id"].isin(folds.index)]
+        theirs = folds.reindex(unnamed["copy_of"]).set_axis(unnamed["image_id"].tolist())
+        folds = pd.concat([folds, theirs])
+    return as_series(folds, comp.train["image_id"], "folds").astype(int)

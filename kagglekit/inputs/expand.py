@@ -28,8 +28,9 @@ def expand(comp, copies, policy, *, seed=0, folder=None):
 
     A copy has its picture's size, kind of file, labels and metadata. It stays in the fold of its picture, because the
     two share `id` and `group`. Networks are trained on the copies of their folds and never judged by them: out-of-fold
-    predictions and scores count the pictures alone. Make the folds anew: `kk.assign_folds(expanded)`. Where a network
-    is trained through `train_dataset`, a policy in the recipe does the same without files, and differently each epoch.
+    predictions and scores count the pictures alone. Folds of `comp` serve as they are: a copy has its picture's. Where
+    a network is trained through `train_dataset`, a policy in the recipe does the same without files, and differently
+    each epoch.
 
     Files are written side by side (see `kk.write_records`); a call that was broken off goes on. The same seed gives the
     same copies; a picture that changes has its copies written again.

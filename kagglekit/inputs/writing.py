@@ -8,7 +8,7 @@ from tqdm.auto import tqdm
 
 from kagglekit._checks import first_few
 from kagglekit._files import content_hash, read_json, write_json
-from kagglekit.competition.tables import as_series
+from kagglekit.competition.tables import row_folds
 from kagglekit.inputs.preprocess import check_preprocess
 from kagglekit.inputs.records import FORMAT_VERSION, open_records, side_by_side
 from kagglekit.inputs.shards import mean_bytes, write_shard
@@ -53,7 +53,7 @@ def write_records(comp, folds, *, record_size=280, quality=95, metadata=(), prep
     >>> records.rows("test"), records.rows(records.folds)
     (360, 1437)
     """
-    folds = as_series(folds, comp.train["image_id"], "folds").astype(int)
+    folds = row_folds(comp, folds)
     if folds.min() < 0:
         raise ValueError(f"images without a fold: {first_few(folds.index[folds < 0])}; expected numbers from 0")
     for part, table in (("train", comp.train), ("test", comp.test)):

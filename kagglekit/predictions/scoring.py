@@ -7,7 +7,7 @@ from kagglekit._checks import check_unique, first_few
 from kagglekit.competition import digits
 from kagglekit.competition.quality.parallel import parallel_map
 from kagglekit.competition.sources import UNREADABLE, name_of, read_pixels
-from kagglekit.competition.tables import as_series, read_text_csv
+from kagglekit.competition.tables import read_text_csv, row_folds
 from kagglekit.predictions.store import Predictions
 
 
@@ -80,7 +80,7 @@ def reference_predictions(comp, folds, *, side=8):
     single = comp.task == "single_label"
     pixels = _reduced(comp, comp.train["source"], side, grey=single)
     test_pixels = _reduced(comp, comp.test["source"], side, grey=single)
-    targets, fold = comp.targets, as_series(folds, comp.train["image_id"], "folds").to_numpy(np.int64)
+    targets, fold = comp.targets, row_folds(comp, folds).to_numpy()
     model = SVC(C=10) if single else Ridge(alpha=1.0)  # gamma="scale": 1 / (features x variance)
     oof = cross_val_predict(model, pixels, targets, cv=PredefinedSplit(fold))
     model.fit(pixels, targets)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 from kagglekit._files import content_hash, written_whole
-from kagglekit.competition.tables import as_series
+from kagglekit.competition.tables import row_folds
 from kagglekit.inputs.records import worker_processes
 from kagglekit.inputs.writing import write_records
 from kagglekit.predictions.metrics import check_metric
@@ -59,7 +59,7 @@ def cross_validate(comp, folds, recipe, *, build_model=None, fold_numbers=None, 
     fold 1 of 2: accuracy ...
     """
     check_metric(comp.metric, comp.task)
-    folds = as_series(folds, comp.train["image_id"], "folds").astype(int)
+    folds = row_folds(comp, folds)
     records = write_records(comp, folds, record_size=recipe.record_size, preprocess=recipe.preprocess)
     model_key = _source_key(build_model) if build_model else None
     run = open_run(comp, folds, recipe, records, model_key=model_key, parent=parent, fold_numbers=fold_numbers)

@@ -9,7 +9,7 @@ from kagglekit.inputs.records import open_records
 from kagglekit.inputs.samples import Samples
 from kagglekit.training.prediction import inference
 
-_TRIES = 8  # draws until an op with a chance does something
+_TRIES = 16  # draws until an op with a chance does something
 _FEWEST = 5  # pictures of a class before it is judged
 _TURNED = 0.3  # share of a class that becomes one other class
 _HARD = 0.15  # loss of confidence, or share of changed predictions
@@ -26,8 +26,7 @@ def label_safety(run, *, policy=None, fold=None, rows=500, seed=0):
     Args:
         run: a `Run` with a finished fold, of one label a row.
         policy: key of `kagglekit.inputs.augment.POLICIES`, or a list of `(op, strength)` pairs. Defaults to that of the
-            run's recipe. Ops are applied at the policy's strength times the recipe's `augment_strength`; those with a
-            chance are applied to every picture.
+            run's recipe, times its `augment_strength`. Ops that have a chance are applied to every picture.
         fold: number of the fold whose held-out pictures are shown to its network. Defaults to the first finished one.
         rows: pictures to ask about, at most, evenly spread over the fold.
         seed: integer that fixes what is drawn.
@@ -49,7 +48,8 @@ def label_safety(run, *, policy=None, fold=None, rows=500, seed=0):
     if fold not in run.finished_folds:
         raise ValueError(f"{run.name} has no network of fold {fold}; finished folds: {run.finished_folds}")
     ops = check_policy(recipe.policy if policy is None else policy)
-    if not ops or not recipe.augment_strength:
+    strength = recipe.augment_strength if policy is None else 1.0
+    if not ops or not strength:
         raise ValueError(
             "the policy changes nothing, so nothing can be checked; pass policy='standard' or a list of ops"
         )
@@ -58,21 +58,13 @@ def label_safety(run, *, policy=None, fold=None, rows=500, seed=0):
         raise ValueError(f"the images of {run.name} have changed since it was trained; train it again")
     samples, infer, names = Samples(records, recipe, fold), inference(run.model(fold)), info["class_names"]
     numbers = samples.spread(rows)
-    plain = np.stack([samples.evaluated(number) for number in numbers])
-    before, labels = _probabilities(infer, plain, recipe.batch_size), samples.index["label"][numbers]
-    lines = []
-    for op, strength in tqdm(ops, desc="asking about each op", leave=False):
-        rng = np.random.default_rng(seed)
-        images = [
-            _changed(samples, number, image, [(op, strength)], rng)
-            for number, image in zip(numbers, plain, strict=True)
-        ]
-        kept = np.array([image is not None for image in images])
-        about = {"op": op, "strength": strength * recipe.augment_strength, "rows": int(kept.sum())}
+    before, after = _answers(samples, infer, numbers, (ops, strength), seed)
+    labels, lines = samples.index["label"][numbers], []
+    for (op, value), answers in zip(ops, after, strict=True):
+        kept = ~np.isnan(answers[:, 0])
+        about = {"op": op, "strength": value * strength, "rows": int(kept.sum())}
         if kept.any():
-            images = np.stack([image for image in images if image is not None])
-            after = _probabilities(infer, images, recipe.batch_size)
-            about |= _compared(before[kept], after, labels[kept], names)
+            about |= _compared(before[kept], answers[kept], labels[kept], names)
         about["verdict"] = _verdict(about)
         lines.append(about)
     table = pd.DataFrame(lines)
@@ -86,18 +78,32 @@ def label_safety(run, *, policy=None, fold=None, rows=500, seed=0):
     return table
 
 
-def _changed(samples, number, plain, ops, rng):
+def _answers(samples, infer, numbers, policy, seed):
+    """Probabilities of some rows, `(rows, classes)`; and `(ops, rows, classes)`, NaN where an op changes nothing."""
+    ops, strength = policy
+    before, after = [], [[] for _ in ops]
+    rngs = [np.random.default_rng(seed) for _ in ops]
+    size = samples.recipe.batch_size
+    for start in tqdm(range(0, len(numbers), size), desc="asking about each op", unit="batch", leave=False):
+        part = numbers[start : start + size]
+        plain = np.stack([samples.evaluated(number) for number in part])
+        before.append(infer(plain).numpy())
+        for op, rng, answers in zip(ops, rngs, after, strict=True):
+            images = [_changed(samples, *pair, [op], rng, strength) for pair in zip(part, plain, strict=True)]
+            changed = [number for number, image in enumerate(images) if image is not None]
+            answers.append(np.full_like(before[-1], np.nan))
+            if changed:
+                answers[-1][changed] = infer(np.stack([images[number] for number in changed])).numpy()
+    return np.concatenate(before), np.stack([np.concatenate(answers) for answers in after])
+
+
+def _changed(samples, number, plain, ops, rng, strength):
     """The picture after an op, or None where no draw changes it."""
     for _ in range(_TRIES):
-        image = samples.augmented(number, ops, rng, samples.recipe.augment_strength)
+        image = samples.augmented(number, ops, rng, strength)
         if samples.differ(image, plain):
             return image
     return None
-
-
-def _probabilities(infer, images, batch_size):
-    parts = range(0, len(images), batch_size)
-    return np.concatenate([infer(images[start : start + batch_size]).numpy() for start in parts])
 
 
 def _compared(before, after, labels, names):

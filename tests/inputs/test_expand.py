@@ -145,6 +145,19 @@ def test_records_refuse_folds_that_separate_them(comp):
         kk.write_records(expanded, [number % 3 for number in range(12)] + [0, 2, *[n % 3 for n in range(2, 12)]])
 
 
+def test_folds_of_the_pictures_serve_their_copies(comp):
+    expanded, folds = kk.expand(comp, 2, POLICY), kk.assign_folds(comp, 3)
+    everything = folds.to_dict() | dict(zip(expanded.train["image_id"][12:], np.repeat(folds, 2), strict=True))
+    records = kk.write_records(expanded, folds, record_size=14)
+    assert records.folder == kk.write_records(expanded, everything, record_size=14).folder
+    kk.save_folds(comp, folds)
+    assert kk.load_folds(expanded).to_dict() == folds.to_dict()
+    report = kk.fold_report(expanded, folds).set_index("check")["verdict"]
+    assert report["groups in several folds"] == "good"
+    with pytest.raises(ValueError, match="folds lack 3 images"):
+        kk.write_records(expanded, folds[1:], record_size=14)
+
+
 def test_copies_are_trained_on_and_not_evaluated(comp):
     expanded = kk.expand(comp, 2, POLICY)
     folds = kk.assign_folds(expanded, 3)
@@ -174,7 +187,7 @@ def test_a_head_on_frozen_features_is_trained_on_copies_too_but_not_scored_on_th
 def test_a_run_scores_each_picture_once(digits, quick_recipe, workspace):
     few = digits.train.groupby("label").head(6).reset_index(drop=True)
     expanded = kk.expand(dataclasses.replace(digits, name="few", train=few, test=digits.test[:5]), 2, "tiny")
-    folds = kk.assign_folds(expanded, 2)
+    folds = kk.assign_folds(dataclasses.replace(digits, train=few), 2)  # of the pictures alone
     run = kk.cross_validate(expanded, folds, quick_recipe.replace(epochs=1))
     assert sorted(run.oof["image_id"]) == sorted(few["image_id"])
     predictions = kk.predict(run)
