@@ -52,7 +52,7 @@ class Recipe:
         multi_dropout: number of dropouts side by side whose results are averaged; 1 is the usual dropout.
         activation: `"relu"`, `"swish"` or `"gelu"`; pretrained networks have their own.
         initializer: name of a Keras initialiser of the convolutions; of a network from scratch as well.
-        loss: `"auto"` (cross-entropy, or the mean squared error of a regression) or a key of
+        loss: `"auto"` (cross-entropy, the mean squared error of a regression, ArcFace for a cosine head) or a key of
             `kagglekit.models.losses.LOSSES` that is for the task.
         label_smoothing: share of the label that is spread over all classes, 0 to less than 1.
         optimizer: a key of `kagglekit.models.optimizers.OPTIMIZERS`.
@@ -144,6 +144,11 @@ class Recipe:
         for knob, choices in _CHOICES.items():
             if not isinstance(getattr(self, knob), dict):  # factors per class
                 check_choice(knob, getattr(self, knob), choices)
+        if self.loss != "auto" and self.loss.startswith("arcface") != (self.head == "cosine"):
+            raise ValueError(
+                f"expected the losses 'arcface' and 'arcface_mixture' with head='cosine' alone, got loss={self.loss!r} "
+                f"and head={self.head!r}"
+            )
         types = {field.name: field.type for field in dataclasses.fields(self)}
         for knob, low, high in _RANGES:
             value, kind = getattr(self, knob), types[knob]

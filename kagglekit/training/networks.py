@@ -48,8 +48,9 @@ def model_from_recipe(outputs, recipe, *, task="single_label", offset=0.0, scale
 
 
 def loss_of(task, recipe):
-    """Return the Keras loss of a task; label smoothing where targets are certain."""
-    return make_loss(recipe.loss, task=task, label_smoothing=recipe.label_smoothing)
+    """Return the Keras loss of a task, ArcFace for a cosine head; label smoothing where targets are certain."""
+    margin = recipe.loss == "auto" and recipe.head == "cosine"
+    return make_loss("arcface" if margin else recipe.loss, task=task, label_smoothing=recipe.label_smoothing)
 
 
 def optimizer_of(recipe, stage, steps, model):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
+from kagglekit.inputs.augment import filters, geometry, masks, tone
 from kagglekit.models.losses import QuadraticKappa, SparsemaxLoss, make_loss, sparsemax
 from kagglekit.models.optimizers import Lookahead, WeightAverage, make_optimizer
 from kagglekit.predictions.metrics import per_class, score
@@ -101,3 +102,47 @@ def test_stochastic_weight_averaging():
     with average.in_place(network):
         for number, values in enumerate(network.get_weights()):
             np.testing.assert_allclose(values, GOLDEN[f"swa_{number}"], atol=1e-5)
+
+
+# ---- images, to one grey level
+
+
+def pixels(name):
+    return GOLDEN[name].astype(int)
+
+
+@pytest.mark.parametrize(
+    ("name", "matrix"),
+    [
+        ("rotate", geometry.rotation_matrix(20)),
+        ("translate", geometry.shift_matrix(-3, 5)),
+        ("translate_part", geometry.shift_matrix(1.25, 2.5)),
+    ],
+)
+def test_a_warp(name, matrix):
+    # tensorflow-addons turns about the middle of the corner pixels' centres, as the kit does
+    seen = geometry.warp(GOLDEN["picture"], matrix, border="constant", fill=0).astype(int)
+    difference = np.abs(seen - pixels(name))[1:-1, 1:-1]
+    inside = geometry.warp(np.ones_like(GOLDEN["picture"]) * 255, matrix, border="constant", fill=0)[1:-1, 1:-1] == 255
+    assert difference[inside].max() <= 1
+    assert inside.mean() > 0.6
+
+
+@pytest.mark.parametrize("axis", ["x", "y"])
+def test_a_shear(axis):
+    # its shear starts at the upper left corner and takes the nearest pixel; the kit starts in the middle, bilinear
+    height, width = GOLDEN["picture"].shape[:2]
+    start = geometry.shift_matrix(-0.5 + height / 2, -0.5 + width / 2)
+    matrix = np.linalg.inv(start) @ geometry.shear_matrix(**{axis: -0.3}) @ start
+    seen = geometry.warp(GOLDEN["picture"], matrix, border="constant", fill=0).astype(int)
+    expected = pixels(f"shear_{axis}")
+    assert np.abs(seen - expected).mean() < np.abs(seen[::-1] - expected).mean() / 3
+
+
+def test_cutout_equalize_and_sharpness():
+    picture = GOLDEN["picture"]
+    hidden = masks.hide(picture, ([(6 / 24, 17 / 32, 14 / 24, 23 / 32)], 7.0))
+    np.testing.assert_array_equal(hidden, GOLDEN["cutout"])
+    assert np.abs(tone.equalize(picture, True).astype(int) - pixels("equalize")).max() <= 1
+    assert np.abs(filters.sharpness(picture, 1.8).astype(int) - pixels("sharpness")).max() <= 1
+    assert np.abs(filters.sharpness(picture, 0.0).astype(int) - pixels("blur")).max() <= 1

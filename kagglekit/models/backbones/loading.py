@@ -101,10 +101,11 @@ def copy_weights(source, target):
 def inflate(kernel, channels):
     """Make a first layer for any number of channels from one for RGB.
 
-    The first three channels keep their weights and each further one takes the mean of red's and blue's (the protein
-    atlas's winners gave it to the yellow channel: random weights would be noise beside trained ones, zeros would leave
-    the channel out of sight). All are multiplied by 3 / channels: pictures' channels resemble each other, so the sum,
-    and with it what the frozen batch normalisation behind it expects, keeps its size. Fewer than three channels share
+    The first three channels keep their weights, so that colour gives what it gave. The further ones share a quarter of
+    the mean of red's and blue's: the protein atlas's winners gave its yellow channel that mean, since random weights
+    would be noise beside trained ones and zeros would leave the channel out of sight; at full size it shifts what the
+    frozen batch normalisation behind it expects (a linear probe of photographs with an edge channel: 0.957 without it,
+    0.918 with the full mean, 0.908 with all weights times 3/4, 0.949 with a quarter). Fewer than three channels share
     the sum of the three in equal parts, so a grey picture gives what it gave as three equal channels.
 
     Args:
@@ -116,13 +117,14 @@ def inflate(kernel, channels):
 
     Example:
 
-    >>> inflate(np.array([1.0, 2.0, 5.0]).reshape(1, 1, 3, 1), 6).ravel()
-    array([0.5, 1. , 2.5, 1.5, 1.5, 1.5])
+    >>> inflate(np.array([1.0, 2.0, 7.0]).reshape(1, 1, 3, 1), 5).ravel()
+    array([1. , 2. , 7. , 0.5, 0.5])
     """
     if channels < 3:
         return np.repeat(kernel.sum(axis=2, keepdims=True) / channels, channels, axis=2)
-    further = np.repeat(kernel[:, :, [0, 2]].mean(axis=2, keepdims=True), channels - 3, axis=2)
-    return np.concatenate([kernel, further], axis=2) * np.float32(3 / channels)
+    share = np.float32(0.25 / max(channels - 3, 1))
+    further = np.repeat(kernel[:, :, [0, 2]].mean(axis=2, keepdims=True) * share, channels - 3, axis=2)
+    return np.concatenate([kernel, further], axis=2)
 
 
 def packaged_weights(name):
