@@ -13,7 +13,7 @@ from kagglekit._checks import check_choice
 from kagglekit._files import written_whole
 from kagglekit.inputs.pipeline import eval_dataset
 from kagglekit.inputs.records import open_records
-from kagglekit.training.prediction import inference
+from kagglekit.training.inference import inference
 
 FORMATS = {"litert": ".tflite", "keras": ".keras"}
 

@@ -7,7 +7,9 @@ from tqdm.auto import tqdm
 
 from kagglekit._files import content_hash, written_whole
 from kagglekit.inputs.pipeline import eval_dataset
-from kagglekit.training.prediction import inference
+from kagglekit.training.inference import inference
+
+_BATCH = 32  # images a step, whatever the recipe trains with
 
 
 class FeatureStore:
@@ -19,18 +21,23 @@ class FeatureStore:
     Args:
         extractor: Keras model from pixels to an array a row.
         records: `Records`.
-        recipe: a `Recipe`: `image_size`, `channels`, `resize`, `batch_size` and, for augmented passes, the policy, its
-            strength and the seed are used.
+        recipe: a `Recipe`: `image_size`, `channels`, `resize` and, for augmented passes, the policy, its strength and
+            the seed are used.
         folder: of the files.
+
+    Attributes:
+        identity: text that two stores share when they hold the same features.
     """
 
     def __init__(self, extractor, records, recipe, folder):
-        self._extractor, self._records, self._recipe, self._folder = extractor, records, recipe, folder
+        self._extractor, self._records, self._folder = extractor, records, folder
+        self._recipe = recipe.replace(batch_size=_BATCH)
         self._infer, weights = None, 0
         for value in extractor.get_weights():
             weights = zlib.crc32(np.ascontiguousarray(value), weights)
         size = recipe.image_size
-        self._identity = [records.identity, size, recipe.channels, recipe.resize, extractor.output_shape, weights]
+        form = extractor.output_shape
+        self.identity = content_hash([records.identity, size, recipe.channels, recipe.resize, form, weights], length=16)
 
     def read(self, parts, view="identity"):
         """Return the features of some parts, computing what is not known yet.
@@ -44,7 +51,7 @@ class FeatureStore:
         """
         recipe = self._recipe
         drawn = [recipe.policy, recipe.augment_strength, recipe.seed] if isinstance(view, int) else []
-        path = self._folder / f"{content_hash([*self._identity, parts, view, *drawn], length=16)}.npy"
+        path = self._folder / f"{content_hash([self.identity, parts, view, *drawn], length=16)}.npy"
         if not path.is_file():
             self._compute(path, parts, view)
         return np.load(path, mmap_mode="r", allow_pickle=False)

@@ -10,6 +10,7 @@ from kagglekit.inputs.pipeline import eval_dataset, steps_per_epoch, train_datas
 from kagglekit.models.heads import with_probabilities
 from kagglekit.training.callbacks import HeldOut, Progress, Reseed
 from kagglekit.training.frozen import FrozenStage
+from kagglekit.training.inference import inference, predict_rows
 from kagglekit.training.networks import (
     has_layer,
     loss_of,
@@ -19,7 +20,6 @@ from kagglekit.training.networks import (
     set_trainable,
     stages,
 )
-from kagglekit.training.prediction import inference, predict_rows
 from kagglekit.training.state import load_state, save_state
 
 _CHECKED = 16  # held-out images on which a saved network is compared with the trained one

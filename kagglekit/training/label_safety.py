@@ -7,7 +7,7 @@ from tqdm.auto import tqdm
 from kagglekit.inputs.augment import check_policy
 from kagglekit.inputs.records import open_records
 from kagglekit.inputs.samples import Samples
-from kagglekit.training.prediction import inference
+from kagglekit.training.inference import inference
 
 _TRIES = 16  # draws until an op with a chance does something
 _FEWEST = 5  # pictures of a class before it is judged

@@ -1,7 +1,6 @@
 """From a run's networks to predictions of every row, with the views that help."""
 
 import numpy as np
-import tensorflow as tf
 from tqdm.auto import tqdm
 
 from kagglekit._checks import check_choice
@@ -9,9 +8,12 @@ from kagglekit.inputs.augment import check_policy
 from kagglekit.inputs.pipeline import eval_dataset
 from kagglekit.inputs.records import open_records
 from kagglekit.inputs.views import DIHEDRAL, VIEWS
+from kagglekit.models.heads import split_at_features
 from kagglekit.predictions import metrics
 from kagglekit.predictions.ensemble import average_probabilities
 from kagglekit.predictions.store import Predictions
+from kagglekit.training.features import FeatureStore
+from kagglekit.training.inference import inference, predict_rows
 
 
 def predict(run, *, tta="auto"):
@@ -42,27 +44,22 @@ def predict(run, *, tta="auto"):
     records = open_records(info["records"])
     if records.identity != info["pixels"]:
         raise ValueError(f"the images of {run.name} have changed since it was trained; train it again")
-    networks = {fold: inference(run.model(fold)) for fold in info["folds"]}
+    seen = _predictor(run, records)
     known = run.oof_arrays()  # the rows in their order, and the first view
     labels = known["labels"]
 
     def out_of_fold(view):
         if view == "identity":
             return known["probabilities"].astype(np.float64)
-        parts = [
-            predict_rows(network, eval_dataset(records, recipe, fold, view=view)) for fold, network in networks.items()
-        ]
+        parts = [seen(fold, fold, view) for fold in info["folds"]]
         _require_same(known["image_ids"].tolist(), np.concatenate([ids for _, _, ids in parts]).tolist())
         return np.concatenate([probabilities for probabilities, _, _ in parts]).astype(np.float64)
 
     views, oof, tried = _choose(tta, _candidates(recipe), out_of_fold, labels, info["metric"], run.task)
     test_ids, test = np.array([], dtype=str), np.zeros((0, len(info["class_names"])))
     if "test" in records.manifest["parts"]:
-        rounds = [(network, view) for network in networks.values() for view in views]
-        results = [
-            predict_rows(network, eval_dataset(records, recipe, "test", view=view))
-            for network, view in tqdm(rounds, desc="predicting test", leave=False)
-        ]
+        rounds = [(fold, view) for view in views for fold in info["folds"]]
+        results = [seen(fold, "test", view) for fold, view in tqdm(rounds, desc="predicting test", leave=False)]
         test_ids = results[0][2]
         test = average_probabilities([probabilities for probabilities, _, _ in results])
     predictions = Predictions(
@@ -83,25 +80,37 @@ def predict(run, *, tta="auto"):
     return predictions
 
 
-def inference(model):
-    """Return the network as one traced function of a batch of any size; make it once and use it for many datasets."""
-    signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)]
-    return tf.function(lambda images: model(images, training=False), input_signature=signature)
+def _predictor(run, records):
+    """Return a function `(fold, parts, view)` that predicts as `predict_rows` does, by the network of a fold.
 
-
-def predict_rows(infer, dataset):
-    """Predict every row of a dataset of `eval_dataset`.
-
-    Args:
-        infer: what `inference(model)` returned.
-        dataset: batches of `(images, labels, image_ids)`.
-
-    Returns:
-        `(probabilities, labels, image_ids)`: float32 `(rows, classes)`, int64 `(rows,)` and text `(rows,)`.
+    Networks that share a frozen backbone look at each picture once for all folds.
     """
-    parts = [(infer(images).numpy(), labels.numpy(), ids.numpy()) for images, labels, ids in dataset]
-    probabilities, labels, ids = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return probabilities, labels, np.char.decode(ids.astype(bytes), "utf-8")
+    models = {fold: run.model(fold) for fold in run.info["folds"]}
+    shared = all(any(layer.name == "features" for layer in model.layers) for model in models.values())
+    if shared:
+        halves = {fold: split_at_features(model) for fold, model in models.items()}
+        stores = {
+            fold: FeatureStore(extractor, records, run.recipe, run.folder.parent.parent / "features")
+            for fold, (extractor, _) in halves.items()
+        }
+        shared = len({store.identity for store in stores.values()}) == 1
+    if not shared:
+        networks = {fold: inference(model) for fold, model in models.items()}
+        return lambda fold, parts, view: predict_rows(
+            networks[fold], eval_dataset(records, run.recipe, parts, view=view)
+        )
+    store = next(iter(stores.values()))
+    heads = {fold: inference(head) for fold, (_, head) in halves.items()}
+
+    def predicted(fold, parts, view):
+        features, index = store.read(parts, view), records.index(parts)
+        rows = [
+            heads[fold](features[start : start + 4096].astype(np.float32)) for start in range(0, len(features), 4096)
+        ]
+        labels = index["label"] if run.task == "single_label" else index["label"].astype(np.float32)
+        return np.concatenate(rows), labels, index["image_id"]
+
+    return predicted
 
 
 def _candidates(recipe):

@@ -6,8 +6,8 @@ import pytest
 
 import kagglekit as kk
 from kagglekit.inputs.pipeline import eval_dataset
+from kagglekit.training.inference import inference, predict_rows
 from kagglekit.training.label_safety import _compared, _verdict
-from kagglekit.training.prediction import inference, predict_rows
 
 
 @pytest.fixture(scope="module")
