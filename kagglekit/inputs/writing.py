@@ -61,18 +61,19 @@ def write_records(comp, folds, *, record_size=280, quality=95, metadata=(), prep
         if lacking:
             raise ValueError(f"the {part} table has no column {first_few(lacking)}; it has {list(table.columns)}")
     settings = {"record_size": record_size, "quality": quality, "metadata": list(metadata)}
-    steps, boxes = check_preprocess(preprocess), {}
+    steps, per_row = check_preprocess(preprocess), {}
     if steps:
         settings["preprocess"] = steps
-        boxes = {part: _with_boxes(steps, table) for part, table in (("train", comp.train), ("test", comp.test))}
-    key = content_hash([FORMAT_VERSION, comp.hash, folds.tolist(), settings, *boxes.values()])
+        per_row = {part: _with_boxes(steps, table) for part, table in (("train", comp.train), ("test", comp.test))}
+    boxed = per_row if any(name == "crop_to_box" for name, _ in steps) else {}
+    key = content_hash([FORMAT_VERSION, comp.hash, folds.tolist(), settings, *boxed.values()])
     folder = Path(folder) if folder else comp.workspace / "records" / key
     if folder.is_dir() and any(folder.iterdir()) and not any(folder.glob("*.tfrec")):
         raise ValueError(f"{folder} holds files but no records; choose an empty or a new folder")
     folder.mkdir(parents=True, exist_ok=True)
     parts = _parts(comp.train, folds) | ({"test": np.arange(len(comp.test))} if len(comp.test) else {})
     shards = _plan(comp, parts)
-    entries, problems = _write_all(comp, parts, shards, folder, settings, boxes)
+    entries, problems = _write_all(comp, parts, shards, folder, settings, per_row)
     if problems:
         raise ValueError(
             f"{len(problems)} images below {comp.root} cannot be decoded{' and preprocessed' if steps else ''}: "
@@ -156,7 +157,7 @@ def _with_boxes(steps, table):
     return rows
 
 
-def _write_all(comp, parts, shards, folder, settings, boxes):
+def _write_all(comp, parts, shards, folder, settings, per_row):
     from joblib import delayed
 
     targets = comp.targets
@@ -172,8 +173,8 @@ def _write_all(comp, parts, shards, folder, settings, boxes):
                 single = comp.task == "single_label"
                 nothing = -1 if single else [0.0] * len(comp.classes)
                 row["label"] = nothing if part == "test" else targets[line].tolist()
-                if boxes:
-                    row["preprocess"] = boxes["test" if part == "test" else "train"][line]
+                if per_row:
+                    row["preprocess"] = per_row["test" if part == "test" else "train"][line]
             path = folder / f"{part}-{number:02d}-of-{count:02d}-{len(numbers):05d}.tfrec"
             yield delayed(write_shard)(comp.root, rows, path, settings)
 
