@@ -34,6 +34,8 @@ class Recipe:
             strengths such as `[["flip_horizontal", 0.5], ["rotation", 15]]`.
         mix: `"none"`, or how pictures of a batch are mixed with their labels, see `kagglekit.inputs.mix.MIXES`.
         augment_strength: factor on the policy's strengths; 0 switches it off, 1 is the policy as it stands.
+        augment_warmup: epochs of fine-tuning over which the strength rises to that, in equal steps; 0 for none.
+        unmixed_epochs: last epochs, in which nothing is mixed.
         sampling: how often an epoch sees the classes: `"none"` (every row once), `"label_shuffling"`, `"balanced"`,
             `"square_root"`, or a mapping from class names to factors, see `kagglekit.inputs.sampling`.
         subset: share of the rows that an epoch sees, another part each time; more than 0 and at most 1.
@@ -93,7 +95,9 @@ class Recipe:
     batch_size: int = 32
     policy: str | tuple = "light"
     augment_strength: float = 1.0
+    augment_warmup: int = 0
     mix: str = "none"
+    unmixed_epochs: int = 0
     sampling: str | dict = "none"
     subset: float = 1.0
     class_weights: str = "none"
@@ -206,6 +210,11 @@ class Recipe:
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path}: {error}") from error
 
+    def strength_in(self, epoch):
+        """Return the strength of augmentation in an epoch; numbers from 0, those of the frozen stage included."""
+        done = epoch + 1 - (0 if self.weights is None else self.frozen_epochs)
+        return self.augment_strength * min(1.0, max(done, 1) / max(self.augment_warmup, 1))
+
     @property
     def hash(self):
         """Eight hexadecimal digits that two recipes share when they do the same; name and reasons do not count."""
@@ -258,6 +267,8 @@ _RANGES = (
     ("record_size", 8, 4096),
     ("batch_size", 1, 65536),
     ("augment_strength", 0, 4),
+    ("augment_warmup", 0, 10000),
+    ("unmixed_epochs", 0, 10000),
     ("subset", 0.001, 1),
     ("frozen_epochs", 0, 10000),
     ("frozen_learning_rate", 0, 10),

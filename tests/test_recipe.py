@@ -22,12 +22,15 @@ CHANGED = {
     "batch_size": 7,
     "policy": "strong",
     "augment_strength": 0.5,
+    "augment_warmup": 2,
     "mix": "cutmix",
+    "unmixed_epochs": 1,
     "sampling": {"cat": 2.0},
     "subset": 0.5,
     "class_weights": "effective_number",
     "frozen_epochs": 0,
     "frozen_learning_rate": 1e-7,
+    "frozen_views": 2,
     "epochs": 9,
     "learning_rate": 0.1,
     "unfrozen_layers": 1.0,
@@ -41,6 +44,7 @@ CHANGED = {
     "loss": "focal",
     "label_smoothing": 0.3,
     "optimizer": "lion",
+    "patience": 3,
     "weight_decay": 1e-5,
     "clip": 1.0,
     "layer_decay": 0.9,
@@ -48,8 +52,6 @@ CHANGED = {
     "schedule": "one_cycle",
     "warmup": 0.25,
     "seed": 12,
-    "frozen_views": 2,
-    "patience": 3,
 }
 KNOBS = [field.name for field in dataclasses.fields(kk.Recipe)]
 

@@ -1,25 +1,20 @@
 """Shards to batches. Training and evaluation are two functions: only one of them may shuffle, augment or repeat.
 
-A batch is made by one Python function from the numbers of its rows: reading, decoding, warping and colour are a few
-calls of libraries that leave the interpreter's lock, so tf.data makes a batch on each processor at a time.
+A batch is made by one Python function from the numbers of its rows, on each processor at a time; see `pictures`.
 """
 
 import contextlib
-import ctypes
-import functools
 import os
 
 import numpy as np
 import tensorflow as tf
 
 from kagglekit._checks import check_choice
-from kagglekit.inputs.augment import check_policy
-from kagglekit.inputs.decoding import Decoder
 from kagglekit.inputs.mix import MIXES
-from kagglekit.inputs.order import AUGMENTED_PASS, EpochOrder, batch_generator, row_generator
-from kagglekit.inputs.reading import BatchBuffers, RowReader
+from kagglekit.inputs.order import EpochOrder, batch_generator
+from kagglekit.inputs.pictures import Batches
 from kagglekit.inputs.sampling import class_factors, class_weights, epoch_rows, expected_counts
-from kagglekit.inputs.views import apply_view, check_view, view_box
+from kagglekit.inputs.views import check_view
 
 
 def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights=None, parallel_calls=None):
@@ -36,7 +31,8 @@ def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights
         start_epoch: number of the first epoch.
         epochs: number of epochs. Defaults to no end.
         weights: weight of each row in the loss: a Series or dict by image_id. Defaults to the recipe's class weights.
-        parallel_calls: batches that are made side by side. Defaults to the number of processors, at most 16.
+        parallel_calls: batches that are made side by side, in threads of this process. Defaults to the number of
+            processors, at most 16, in worker processes where the pictures are worth their start.
 
     Returns:
         `tf.data.Dataset` of `(images, labels)`: float32 in `[0, 255]` of shape `(batch, height, width, channels)` and
@@ -59,37 +55,31 @@ def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights
     >>> images.dtype.name, labels.shape.as_list()
     ('float32', [64, 10])
     """
-    folds = records.with_copies(folds)
-    check_policy(recipe.policy)
     check_choice("mix", recipe.mix, MIXES)
-    decoder, reader = Decoder(records, recipe), RowReader(records, folds)
-    labels = reader.index["label"]
-    expected = _expected(records, recipe, labels)
-    order = EpochOrder(expected, labels, recipe, records.mean_bytes(folds))
-    row_weights = _row_weights(records, recipe, reader.index["image_id"], labels, weights)
-    classes, rows = len(records.class_names), reader.index["row"]
-    single = records.task == "single_label"
-    buffers = BatchBuffers((recipe.batch_size, *decoder.size, decoder.channels))
+    parts = records.with_copies(folds)
+    batches = Batches(records, recipe, parts, workers=None if parallel_calls is None else 0)
+    index = batches.pictures.reader.index
+    labels, classes, single = index["label"], len(records.class_names), records.task == "single_label"
+    order = EpochOrder(_expected(records, recipe, labels), labels, recipe, records.mean_bytes(parts))
+    row_weights = _row_weights(records, recipe, index["image_id"], labels, weights)
     steps, mix = order.steps, MIXES[recipe.mix]
+    mixed_until = recipe.frozen_epochs + recipe.epochs - recipe.unmixed_epochs if recipe.unmixed_epochs else np.inf
 
     def batch(step):
         epoch, number = divmod(int(step), steps)
         numbers, copies = order.batch(epoch, number)
-        images = buffers.take(len(numbers))
-        for place, (line, copy, planes) in enumerate(zip(numbers, copies, reader.read(numbers), strict=True)):
-            rng, shape = row_generator(recipe.seed, epoch, rows[line], copy), reader.shape(line)
-            decoder.augment(planes, shape, recipe.policy, rng, strength=recipe.augment_strength, out=images[place])
+        images = batches.make(numbers, copies, epoch)
         targets = np.eye(classes, dtype=np.float32)[labels[numbers]] if single else labels[numbers]
         chosen = None if row_weights is None else row_weights[numbers]
-        if mix is not None:
+        if mix is not None and epoch < mixed_until:
             rng = batch_generator(recipe.seed, epoch, number)
             images, targets, chosen = mix(images, targets, chosen, rng)
         return (images, targets) if chosen is None else (images, targets, chosen)
 
     types = (tf.float32,) * (2 if row_weights is None else 3)
-    shapes = ((None, *decoder.size, decoder.channels), (None, classes), (None,))
+    shapes = ((None, *batches.shape[1:]), (None, classes), (None,))
     stop = tf.int64.max if epochs is None else (start_epoch + epochs) * steps
-    return _batches(batch, range(start_epoch * steps, stop), types, shapes, parallel_calls)
+    return _side_by_side(batch, range(start_epoch * steps, stop), types, shapes, parallel_calls)
 
 
 def steps_per_epoch(records, recipe, folds):
@@ -109,7 +99,8 @@ def eval_dataset(records, recipe, parts, *, view="identity", cache=False, parall
             policy augments it in the pass of that number.
         cache: True keeps the batches of the first pass for the next ones, in memory, if they fit in a quarter of what
             is free now: for a held-out fold that is read after each epoch. A path keeps them in files of that name.
-        parallel_calls: batches that are made side by side. Defaults to the number of processors, at most 16.
+        parallel_calls: batches that are made side by side, in threads of this process. Defaults to the number of
+            processors, at most 16, in worker processes where the pictures are worth their start.
 
     Returns:
         `tf.data.Dataset` of `(images, labels, image_ids)`: float32 in `[0, 255]`, int64 class numbers (-1 for test; for
@@ -119,39 +110,27 @@ def eval_dataset(records, recipe, parts, *, view="identity", cache=False, parall
         as `train_dataset`.
     """
     check_view(view)
-    check_policy(recipe.policy)
-    decoder, reader = Decoder(records, recipe), RowReader(records, parts)
-    labels, ids, rows = (reader.index[name] for name in ("label", "image_id", "row"))
-    buffers = BatchBuffers((recipe.batch_size, *decoder.size, decoder.channels))
+    batches = Batches(records, recipe, parts, view, workers=None if parallel_calls is None else 0)
+    index = batches.pictures.reader.index
+    labels, ids = index["label"], index["image_id"]
 
     def batch(step):
-        numbers = np.arange(step * recipe.batch_size, min((step + 1) * recipe.batch_size, len(reader)))
-        images = buffers.take(len(numbers))
-        for image, line, planes in zip(images, numbers, reader.read(numbers), strict=True):
-            shape = reader.shape(line)
-            if isinstance(view, int):
-                rng = row_generator(recipe.seed, view, rows[line], AUGMENTED_PASS)
-                decoder.augment(planes, shape, recipe.policy, rng, strength=recipe.augment_strength, out=image)
-                continue
-            box = view_box(view, decoder.box(shape))
-            decoder.fit(decoder.decode(planes, shape, box), box, shape, out=image)
-            if view != "identity":
-                image[:] = apply_view(image, view)
-        return images, labels[numbers], np.char.encode(ids[numbers], "utf-8").astype(object)
+        numbers = np.arange(step * recipe.batch_size, min((step + 1) * recipe.batch_size, len(labels)))
+        return batches.make(numbers), labels[numbers], np.char.encode(ids[numbers], "utf-8").astype(object)
 
     single = records.task == "single_label"
     types = (tf.float32, tf.int64 if single else tf.float32, tf.string)
-    shapes = ((None, *decoder.size, decoder.channels), (None,) if single else (None, labels.shape[1]), (None,))
-    batches = _batches(batch, range(-(-len(reader) // recipe.batch_size)), types, shapes, parallel_calls)
-    pixels = len(reader) * decoder.size[0] * decoder.size[1] * decoder.channels
-    if not isinstance(cache, bool) or (cache and 4 * pixels < _free_memory() / 4):
-        batches = batches.cache("" if cache is True else str(cache)).prefetch(1)
-    return batches
+    shapes = ((None, *batches.shape[1:]), (None,) if single else (None, labels.shape[1]), (None,))
+    steps = range(-(-len(labels) // recipe.batch_size))
+    dataset = _side_by_side(batch, steps, types, shapes, parallel_calls)
+    values = len(labels) * np.prod(batches.shape[1:])
+    if not isinstance(cache, bool) or (cache and 4 * values < _free_memory() / 4):
+        dataset = dataset.cache("" if cache is True else str(cache)).prefetch(1)
+    return dataset
 
 
-def _batches(batch, steps, types, shapes, parallel_calls):
-    """A dataset of what `batch(step)` returns, several steps side by side, in order."""
-    _keep_freed_memory()
+def _side_by_side(batch, steps, types, shapes, parallel_calls):
+    """A dataset of what `batch(step)` returns, several steps at a time, in order."""
 
     @tf.autograph.experimental.do_not_convert
     def made(step):
@@ -168,20 +147,6 @@ def _free_memory():
     with contextlib.suppress(OSError, StopIteration), open("/proc/meminfo", encoding="ascii") as file:
         return 1024 * int(next(line for line in file if line.startswith("MemAvailable")).split()[1])
     return 0
-
-
-@functools.cache
-def _keep_freed_memory():
-    """Let glibc keep the memory of one picture for the next, up to 1 GB a block.
-
-    By default it goes back to the system and is taken, and cleared, page by page again: a quarter of the pipeline's
-    time. Reference: https://man7.org/linux/man-pages/man3/mallopt.3.html
-    """
-    trim_threshold, mmap_threshold = -1, -3
-    with contextlib.suppress(OSError, TypeError, AttributeError):  # no glibc: Windows, macOS, musl
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(trim_threshold, 2**30)
-        mallopt(mmap_threshold, 2**30)
 
 
 def _expected(records, recipe, labels):

@@ -1,7 +1,6 @@
 """Any row of a set of shards, by its number: read by offset, and compared with its checksum each time."""
 
 import contextlib
-import weakref
 
 import google_crc32c
 import numpy as np
@@ -63,28 +62,3 @@ class RowReader:
                 view = memoryview(content)
                 starts = [at - begins[i] for at in offsets[i]]
                 yield [view[start : start + size] for start, size in zip(starts, lengths[i], strict=True)]
-
-
-class BatchBuffers:
-    """float32 arrays that are used again for later batches.
-
-    A fresh 19 MB of memory a batch costs a quarter of the pipeline's time: the system clears its pages first.
-    TensorFlow takes an array over without a copy where it begins at a multiple of 64 bytes, and drops it when its
-    tensor goes.
-    """
-
-    def __init__(self, shape):
-        self._shape, self._free = tuple(shape), []
-
-    def take(self, rows):
-        """Return an array `(rows, ...)` whose memory comes back when nobody holds it any more."""
-        try:
-            memory = self._free.pop()
-        except IndexError:
-            size = 4 * int(np.prod(self._shape))
-            raw = np.empty(size + 64, np.uint8)
-            start = -raw.ctypes.data % 64
-            memory = raw[start : start + size].view(np.float32).reshape(self._shape)
-        batch = memory[:rows]
-        weakref.finalize(batch, self._free.append, memory).atexit = False
-        return batch

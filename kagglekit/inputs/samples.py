@@ -47,7 +47,7 @@ class Samples:
     def trained(self, number, epoch):
         """Return a picture as `train_dataset` gives it in an epoch, before any mix: as `evaluated`."""
         rng = row_generator(self.recipe.seed, epoch, self.index["row"][number])
-        return self.augmented(number, self.recipe.policy, rng, self.recipe.augment_strength, anywhere=True)
+        return self.augmented(number, self.recipe.policy, rng, self.recipe.strength_in(epoch), anywhere=True)
 
     def augmented(self, number, policy, rng, strength=1.0, *, anywhere=False):
         """Return a picture as a policy changes it: float32 in `[0, 255]`, `(height, width, channels)`.

@@ -4,6 +4,8 @@ import hashlib
 import io
 import itertools
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,10 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 import kagglekit as kk
-from kagglekit.inputs import order, pipeline, writing
+from kagglekit.inputs import order, pictures, pipeline, writing
+from kagglekit.inputs.pictures import Batches
 from kagglekit.inputs.views import DIHEDRAL, VIEWS, apply_view, view_box
+from kagglekit.inputs.workers import Workers
 
 RECIPE = kk.Recipe(backbone="small_cnn", weights=None, image_size=16, channels=3, record_size=32, batch_size=5)
 
@@ -274,3 +278,65 @@ def test_training_goes_on_without_end_by_default(records):
         tf.data.UNKNOWN_CARDINALITY,
     )
     assert len(list(kk.train_dataset(records, RECIPE, [0]).take(50))) == 50  # 25 epochs of 2 batches
+
+
+# ---- worker processes
+
+
+@pytest.fixture
+def in_processes(monkeypatch):
+    monkeypatch.setattr(pictures, "WORTH_PROCESSES", 0)
+
+
+def test_processes_make_the_batches_that_threads_make(records, in_processes):
+    recipe = RECIPE.replace(policy="standard", mix="cutmix", resize="letterbox")
+    assert Batches(records, recipe, [0])._workers > 0
+    for view in ("identity", "rot90", 3):
+        for part, same in zip(
+            evaluated(records, recipe, [2, 0], view=view),
+            evaluated(records, recipe, [2, 0], view=view, parallel_calls=1),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(part, same)
+    made, same = (
+        digest(kk.train_dataset(records, recipe, [0, 1], epochs=2, parallel_calls=calls)) for calls in (None, 2)
+    )
+    assert made == same
+
+
+def test_a_record_that_changed_is_named_by_a_process_as_well(records, in_processes):
+    path = Path(records.files(1)[0])
+    dataset, damaged = kk.eval_dataset(records, RECIPE, 1), bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=rf"{path}, record \d .*its bytes have changed"):
+        list(dataset)
+
+
+def test_a_process_that_was_killed_is_an_error_and_the_next_call_starts_another():
+    workers = Workers(1)
+    assert workers.call(len, "abc") == 3
+    workers._all[0].kill()
+    with pytest.raises(RuntimeError, match="ended with exit code -9. -9 means that memory ran out"):
+        workers.call(len, "abc")
+    assert workers.call(len, "abcd") == 4
+    with pytest.raises(TypeError, match="has no len"):
+        workers.call(len, 3)
+    workers.close()
+    assert all(process.poll() is not None for process in workers._all)
+
+
+def test_a_script_without_a_main_guard_reads_batches_from_processes_and_ends(records, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys, kagglekit as kk\n"
+        "from kagglekit.inputs import pictures\n"
+        "pictures.WORTH_PROCESSES = 0\n"
+        "records = kk.open_records(sys.argv[1])\n"
+        "recipe = kk.Recipe(image_size=16, batch_size=5)\n"
+        "print(sum(len(ids) for *_, ids in kk.eval_dataset(records, recipe, [0, 1, 2])))\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(kk.__file__).parents[1])}
+    command = [sys.executable, str(script), str(records.folder)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout == "24\n"
