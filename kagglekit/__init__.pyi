@@ -62,7 +62,10 @@ from kagglekit.training.tuning import read_trials as read_trials
 from kagglekit.training.tuning import tune as tune
 
 __version__: str
+from kagglekit.reports.plots import plot_lr as plot_lr
 from kagglekit.reports.predicted import plot_examples as plot_examples
 from kagglekit.reports.predicted import plot_mistakes as plot_mistakes
 from kagglekit.reports.predicted import plot_shares as plot_shares
+from kagglekit.training.checks import lr_find as lr_find
+from kagglekit.training.checks import sanity_checks as sanity_checks
 from kagglekit.training.runs import best_run as best_run

@@ -7,6 +7,26 @@ from matplotlib.ticker import NullFormatter
 from kagglekit.reports.drawing import COLOUR, SECOND
 
 
+def plot_lr(table, *, ax=None):
+    """Draw the loss over the learning rate and mark the suggestion.
+
+    Args:
+        table: what `kk.lr_find` returned.
+        ax: Axes to draw on. Defaults to a new figure.
+
+    Returns:
+        Axes.
+    """
+    ax = ax or plt.subplots(figsize=(6, 3.5), layout="constrained")[1]
+    ax.plot(table["learning_rate"], table["loss"], color=SECOND, linewidth=1, alpha=0.5, label="each step")
+    ax.plot(table["learning_rate"], table["smoothed"], color=COLOUR, linewidth=2, label="running mean")
+    suggestion = table.attrs["suggestion"]
+    ax.axvline(suggestion, color="black", linestyle="--", linewidth=1, label=f"suggestion {suggestion:g}")
+    ax.set(xscale="log", xlabel="learning rate", ylabel="training loss", title="What the last stage can take")
+    ax.legend(frameon=False)
+    return ax
+
+
 def plot_history(run, *, axes=None):
     """Draw the learning curves of all folds: loss and metric, training against held out.
 
