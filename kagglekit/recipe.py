@@ -46,6 +46,8 @@ class Recipe:
             costs one pass of the backbone.
         epochs: epochs of fine-tuning (or of training from scratch).
         learning_rate: peak learning rate of fine-tuning.
+        first_sizes: image sizes that fine-tuning begins with, such as `(128, 160)`, for equal parts of its epochs:
+            small pictures cost a fraction and regularise.
         unfrozen_layers: share of the backbone's layers, counted from the head, that fine-tuning trains, 0 to 1.
         dropout: share of the pooled features that is dropped before the head, 0 to less than 1.
         pooling: `"avg"`, `"max"`, `"concat"` (both) or `"gem"` (generalised mean with a learnt power).
@@ -106,6 +108,7 @@ class Recipe:
     frozen_views: int = 0
     epochs: int = 2
     learning_rate: float = 3e-4
+    first_sizes: tuple = ()
     unfrozen_layers: float = 0.5
     dropout: float = 0.2
     pooling: str = "avg"
@@ -135,6 +138,9 @@ class Recipe:
             )
         # One form for one size: a square is its side.
         object.__setattr__(self, "image_size", sides[0] if sides[0] == sides[1] else tuple(sides))
+        if not all(type(size) is int and size >= 8 for size in self.first_sizes):
+            raise ValueError(f"expected first_sizes to be integers of 8 pixels or more, got {self.first_sizes!r}")
+        object.__setattr__(self, "first_sizes", tuple(self.first_sizes))
         if not isinstance(self.name, str) or not re.fullmatch(r"[\w.-]+", self.name):
             raise ValueError(f"expected name to be letters, digits, '-', '_' and '.', got {self.name!r}")
         if self.weights is not None:
@@ -172,6 +178,7 @@ class Recipe:
         values = dataclasses.asdict(self)
         if isinstance(self.image_size, tuple):
             values["image_size"] = list(self.image_size)
+        values["first_sizes"] = list(self.first_sizes)
         if isinstance(self.policy, tuple):
             values["policy"] = [list(pair) for pair in self.policy]
         values["preprocess"] = _plain(self.preprocess)

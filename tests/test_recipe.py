@@ -33,6 +33,7 @@ CHANGED = {
     "frozen_views": 2,
     "epochs": 9,
     "learning_rate": 0.1,
+    "first_sizes": (16, 24),
     "unfrozen_layers": 1.0,
     "dropout": 0.0,
     "pooling": "max",

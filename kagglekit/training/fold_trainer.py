@@ -47,14 +47,20 @@ class FoldTrainer:
         keras.utils.set_random_seed(recipe.seed)
         classes = len(records.class_names)
         offset, scale = _units(records)
-        self.model = (
-            build_model(classes, recipe)
-            if build_model
-            else model_from_recipe(classes, recipe, task=records.task, offset=offset, scale=scale)
-        )
+
+        def build(size):
+            sized = recipe.replace(image_size=size, first_sizes=())
+            if build_model:
+                return build_model(classes, sized)
+            return model_from_recipe(classes, sized, task=records.task, offset=offset, scale=scale)
+
+        self.model = build(recipe.image_size)
         self.saved = with_probabilities(self.model)
-        self.infer = inference(self.saved)  # traced once for all epochs and stages
         self.stages = stages(recipe, self.model)
+        self._models = {stage.size: build(stage.size) for stage in self.stages if stage.size != recipe.image_size}
+        self._models[recipe.image_size] = self.model
+        # Traced once for all epochs and stages
+        self._infer = {size: inference(with_probabilities(model)) for size, model in self._models.items()}
         self._steps = {fold: steps_per_epoch(records, recipe, self._others(fold)) for fold in records.folds}
         self._compiled, self._heads, self._head = {}, None, None
         self._first_values = _values(self.model.variables)
@@ -80,7 +86,6 @@ class FoldTrainer:
             title: what the bar says in front.
         """
         _restore(self.model.variables, self._first_values)
-        held_out = eval_dataset(self.records, self.recipe, fold, cache=True)
         values, about = load_state(state_file)
         history, last = about.get("history", []), None
         for number, stage in enumerate(self.stages):
@@ -92,19 +97,23 @@ class FoldTrainer:
                 _restore(self._head.variables, head)
             else:
                 begun = (values, about) if number == about.get("stage") else ({}, {})
-                rows, last = self._fit(number, fold, held_out, history, begun, state_file, bar, title)
+                rows, last = self._fit(number, fold, history, begun, state_file, bar, title)
             history = history + rows
-        self._save(folder, fold, held_out, last)
+        self._save(folder, fold, last)
         table = pd.DataFrame(history)
         table.insert(0, "fold", fold)
         table.to_csv(folder / "history.csv", index=False)
 
-    def _fit(self, number, fold, held_out, history, begun, state_file, bar, title):
+    def _fit(self, number, fold, history, begun, state_file, bar, title):
         """Train a stage by `fit`; return its lines of history and the predictions of the held-out fold."""
-        stage, recipe = self.stages[number], self.recipe
+        stage = self.stages[number]
+        recipe, model = self.recipe.replace(image_size=stage.size), self._models[stage.size]
         network = self._network(stage)
+        if model is not self.model:
+            _restore(model.variables, _values(self.model.variables))
+        held_out = eval_dataset(self.records, recipe, fold, cache=True)
         watcher = HeldOut(
-            partial(predict_rows, self.infer, held_out),
+            partial(predict_rows, self._infer[stage.size], held_out),
             self.metric,
             self.records.task,
             stage.name,
@@ -113,7 +122,7 @@ class FoldTrainer:
         values, about = begun
         first = stage.first
         if about:
-            _restore(self.model.variables, values["network"])
+            _restore(model.variables, values["network"])
             _restore(network.optimizer.variables, values["optimizer"])
             watcher.state = about["watcher"] | {"weights": values.get("best", []), "last": values["last"][0]}
             first += len(watcher.state["rows"])
@@ -123,7 +132,7 @@ class FoldTrainer:
             state = watcher.state
             plain = {name: value for name, value in state.items() if name not in ("weights", "last")}
             arrays = {
-                "network": _values(self.model.variables),
+                "network": _values(model.variables),
                 "optimizer": _values(network.optimizer.variables),
                 "best": state["weights"],
                 "last": [state["last"]],
@@ -153,6 +162,8 @@ class FoldTrainer:
             )
         if watcher.state["weights"]:
             network.set_weights(watcher.state["weights"])
+        if model is not self.model:
+            _restore(self.model.variables, _values(model.variables))
         return watcher.state["rows"], watcher.state["last"]
 
     def _others(self, fold):
@@ -172,10 +183,11 @@ class FoldTrainer:
     def _network(self, stage):
         """Return the compiled network of a stage, as new but for its traced functions."""
         if stage not in self._compiled:
-            set_trainable(self.model, stage.name, self.recipe)
-            network, single = same_layers(self.model), self.records.task == "single_label"
+            model, single = self._models[stage.size], self.records.task == "single_label"
+            set_trainable(model, stage.name, self.recipe)
+            network = same_layers(model)
             network.compile(
-                optimizer=optimizer_of(self.recipe, stage, max(self._steps.values()) * stage.epochs, self.model),
+                optimizer=optimizer_of(self.recipe, stage, max(self._steps.values()) * stage.epochs, model),
                 loss=loss_of(self.records.task, self.recipe),
                 metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")] if single else [],
                 jit_compile=False,  # XLA is twenty times slower on a CPU
@@ -186,12 +198,13 @@ class FoldTrainer:
         _restore(network.optimizer.variables, optimizer_values)
         return network
 
-    def _save(self, folder, fold, held_out, last):
+    def _save(self, folder, fold, last):
         """Save the network without an optimizer, load it again and compare what both say of a few held-out images."""
         same_layers(self.saved).save(folder / "model.keras")
         loaded = keras.saving.load_model(folder / "model.keras", compile=False, safe_mode=True)
-        images = next(iter(held_out))[0][:_CHECKED]
-        trained = self.infer(images).numpy()
+        few = self.recipe.replace(batch_size=min(_CHECKED, self.recipe.batch_size))
+        images = next(iter(eval_dataset(self.records, few, fold)))[0]
+        trained = self._infer[self.recipe.image_size](images).numpy()
         unit = max(1, float(np.abs(trained).max()))  # a regression may predict thousands
         if np.abs(last[: len(trained)] - trained).max() > 0.05 * unit:  # features are kept in half precision
             raise RuntimeError(

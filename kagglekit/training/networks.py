@@ -10,12 +10,13 @@ from kagglekit.models.optimizers import layer_scales, make_optimizer, make_sched
 
 
 class Stage(NamedTuple):
-    """A stage of training: its name, the number of its first epoch, its epochs and its peak learning rate."""
+    """A stage of training: its name, the number of its first epoch, its epochs, peak learning rate and image size."""
 
     name: str
     first: int
     epochs: int
     learning_rate: float
+    size: int | tuple
 
 
 def stages(recipe, model):
@@ -23,13 +24,23 @@ def stages(recipe, model):
 
     Random weights, or a network without a layer `backbone`: one stage for all of it.
     """
+    frozen, size = recipe.frozen_epochs, recipe.image_size
     if recipe.weights is None or not is_functional(model) or not has_layer(model, "backbone"):
-        return [Stage("training", 0, recipe.frozen_epochs + recipe.epochs, recipe.learning_rate)]
-    both = [
-        Stage("frozen", 0, recipe.frozen_epochs, recipe.frozen_learning_rate),
-        Stage("fine-tuning", recipe.frozen_epochs, recipe.epochs, recipe.learning_rate),
-    ]
-    return [stage for stage in both if stage.epochs > 0]
+        return _by_size("training", 0, frozen + recipe.epochs, recipe)
+    head = [Stage("frozen", 0, frozen, recipe.frozen_learning_rate, size)] if frozen else []
+    return head + _by_size("fine-tuning", frozen, recipe.epochs, recipe)
+
+
+def _by_size(name, first, epochs, recipe):
+    """A stage for each image size, with equal parts of the epochs; the last sizes get what is left over."""
+    found, sizes = [], [*recipe.first_sizes, recipe.image_size]
+    for number, size in enumerate(sizes):
+        own = (epochs * (number + 1)) // len(sizes) - (epochs * number) // len(sizes)
+        called = name if size == recipe.image_size else f"{name} at {size}"
+        if own:
+            found.append(Stage(called, first, own, recipe.learning_rate, size))
+        first += own
+    return found
 
 
 def model_from_recipe(outputs, recipe, *, task="single_label", offset=0.0, scale=1.0):

@@ -89,7 +89,7 @@ def plan(comp, recipe, n_splits=5):
     labels = np.eye(len(comp.class_names), dtype=np.float32)[np.zeros(recipe.batch_size, int)]
     forward, _ = _seconds(lambda: model.predict_on_batch(batch))
     lines, total, held_out_epochs = [], 0.0, 0
-    for stage, _, epochs, _ in stages(recipe, model):
+    for stage, _, epochs, *_ in stages(recipe, model):
         if stage == "frozen":  # the backbone's features are computed once; the head itself costs next to nothing
             minutes = (1 + recipe.frozen_views) * len(comp.train) / recipe.batch_size * forward / 60
         else:

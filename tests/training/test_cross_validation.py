@@ -189,6 +189,26 @@ def test_fine_tuning_trains_the_last_layers_alone(make_competition, workspace):
     assert all(same[name] for name in same if "bn" in name), "frozen statistics moved"
 
 
+def test_training_begins_with_small_pictures_and_ends_with_the_recipes(digits, quick_folds, quick_recipe, tmp_path):
+    recipe = quick_recipe.replace(first_sizes=(8,), epochs=4)
+    run = kk.cross_validate(digits, quick_folds, recipe, fold_numbers=[0], parent=tmp_path)
+    assert run.history["stage"].tolist() == ["training at 8"] * 2 + ["training"] * 2
+    assert run.history["epoch"].tolist() == [1, 2, 3, 4]
+    assert run.model(0).input_shape == (None, 12, 12, 1)
+    assert run.score > 0.8
+    large = run.history["held_out_loss"]
+    assert large.iloc[2] < large.iloc[0], "what small pictures taught was lost"
+
+
+def test_a_fold_that_becomes_no_better_ends_early_with_its_best_epoch(digits, quick_folds, quick_recipe, tmp_path):
+    recipe = quick_recipe.replace(epochs=30, patience=2, learning_rate=0.02, schedule="constant")
+    run = kk.cross_validate(digits, quick_folds, recipe, fold_numbers=[1], parent=tmp_path)
+    scores = run.history["held_out_accuracy"]
+    assert len(scores) < 30
+    assert scores.idxmax() == len(scores) - 3
+    assert run.score == pytest.approx(scores.max())
+
+
 @pytest.mark.slow
 def test_frozen_lite0_reaches_097_on_photographs(flowers, workspace):
     folds = kk.assign_folds(flowers, groups=kk.duplicate_groups(flowers))
