@@ -5,6 +5,6 @@ hold them; `pixels` is what these share.
 """
 
 from kagglekit.inputs.augment.ops import OPS
-from kagglekit.inputs.augment.policies import POLICIES, Drawn, apply, apply_box, check_policy, draw
+from kagglekit.inputs.augment.policies import POLICIES, Drawn, apply, check_policy, draw
 
-__all__ = ["OPS", "POLICIES", "Drawn", "apply", "apply_box", "check_policy", "draw"]
+__all__ = ["OPS", "POLICIES", "Drawn", "apply", "check_policy", "draw"]

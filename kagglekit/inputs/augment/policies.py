@@ -165,28 +165,6 @@ def apply(drawn, image, shape, *, border=None):
     return image
 
 
-def apply_box(image, box, shape, size):
-    """Cut a box out of a picture and bring it to a size: what evaluation shows.
-
-    Args:
-        image: uint8 or float32 array `(height, width, channels)`, the whole picture, perhaps decoded at a reduced size.
-        box: `(top, left, height, width)` in pixels of the stored picture.
-        shape: `(height, width)` of the stored picture.
-        size: `(height, width)` of the result.
-
-    Returns:
-        Array `(*size, channels)` of the same dtype: the pixels themselves where none is lost or made (they then share
-        the memory of `image`), else resized as `geometry.resize` does it.
-
-    Example:
-
-    >>> image = np.arange(16, dtype=np.uint8).reshape(4, 4, 1)
-    >>> apply_box(image, (0, 2, 4, 2), shape=(4, 4), size=(1, 1))  # the right half, 8.5 on average
-    array([[[9]]], dtype=uint8)
-    """
-    return warp(image, _crop(image, box, shape, size), size, border="replicate")
-
-
 def _crop(image, box, shape, size):
     """From the decoded picture, perhaps smaller than the stored one, to the box at its size."""
     enlarged = zoom_matrix(shape[0] / image.shape[0], shape[1] / image.shape[1])

@@ -7,11 +7,16 @@ from PIL import Image
 from scipy import ndimage
 from sklearn.datasets import load_sample_images
 
-from kagglekit.inputs.augment import apply, apply_box, draw
+from kagglekit.inputs.augment import Drawn, apply, draw
 from kagglekit.inputs.augment import geometry as move
 
 PHOTO = np.ascontiguousarray(load_sample_images().images[0][100:197, 200:329])  # 97 x 129
 SQUARE = PHOTO[:96, :96]
+
+
+def shown(image, box, shape, size):
+    """A box of a picture at a size, without any op."""
+    return apply(Drawn(tuple(box), tuple(size), ()), image, shape)
 
 
 def smooth(height=90, width=120, channels=3):
@@ -206,23 +211,23 @@ def test_a_resize_beyond_2_averages_more_noise_away_than_bilinear_does(factor):
 
 def test_boxes_for_evaluation_are_slices_where_nothing_changes():
     shape = PHOTO.shape[:2]
-    np.testing.assert_array_equal(apply_box(PHOTO, (0, 0, *shape), shape, shape), PHOTO)
-    np.testing.assert_array_equal(apply_box(PHOTO, (5, 9, 80, 80), shape, (80, 80)), PHOTO[5:85, 9:89])
+    np.testing.assert_array_equal(shown(PHOTO, (0, 0, *shape), shape, shape), PHOTO)
+    np.testing.assert_array_equal(shown(PHOTO, (5, 9, 80, 80), shape, (80, 80)), PHOTO[5:85, 9:89])
     expected = cv2.resize(PHOTO[5:85, 9:89], (60, 64), interpolation=cv2.INTER_LINEAR)
-    np.testing.assert_array_equal(apply_box(PHOTO, (5, 9, 80, 80), shape, (64, 60)), expected)
+    np.testing.assert_array_equal(shown(PHOTO, (5, 9, 80, 80), shape, (64, 60)), expected)
 
 
 def test_boxes_count_pixels_of_the_stored_picture_however_small_it_was_decoded():
     stored = smooth(160, 240)
     reduced = cv2.resize(stored, (120, 80), interpolation=cv2.INTER_AREA)
     for box in ((0, 0, 160, 240), (20, 40, 120, 120), (21, 33, 101, 99)):  # the last: half pixels of the reduced one
-        whole, part = (apply_box(image, box, (160, 240), (40, 44)) for image in (stored, reduced))
+        whole, part = (shown(image, box, (160, 240), (40, 44)) for image in (stored, reduced))
         assert np.abs(whole - part).mean() < 3
 
 
 def test_a_window_shows_what_the_box_of_evaluation_would():
     drawn = draw([("window", 0.6)], np.random.default_rng(3), box=(4, 5, 90, 120), size=(50, 50))
-    expected = apply_box(PHOTO, drawn.window, PHOTO.shape[:2], (50, 50))
+    expected = shown(PHOTO, drawn.window, PHOTO.shape[:2], (50, 50))
     np.testing.assert_array_equal(apply(drawn, PHOTO, PHOTO.shape[:2]), expected)
 
 

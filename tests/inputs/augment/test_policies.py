@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_sample_images
 
-from kagglekit.inputs.augment import OPS, POLICIES, apply, apply_box, check_policy, draw
+from kagglekit.inputs.augment import OPS, POLICIES, Drawn, apply, check_policy, draw
 from kagglekit.inputs.augment.geometry import rotation_matrix, warp
 
 PHOTO = load_sample_images().images[0][100:164, 200:296]  # 64 x 96
@@ -16,6 +16,11 @@ NAMES = {
     "none", "light", "light_no_flip", "all_flips", "tiny", "standard", "strong", "medical", "melanoma", "autoaugment",
     "trivial", "augmix",
 }  # fmt: skip
+
+
+def shown(image, box, shape, size):
+    """A box of a picture at a size, without any op."""
+    return apply(Drawn(tuple(box), tuple(size), ()), image, shape)
 
 
 def result(policy, seed, image=PHOTO, size=(48, 48), strength=1.0):
@@ -54,7 +59,7 @@ def test_a_policy_keeps_the_picture_a_picture_and_follows_its_seed(policy, chann
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_strength_0_is_what_evaluation_shows(policy):
-    expected = apply_box(PHOTO, (0, 0, 64, 96), (64, 96), (48, 48))
+    expected = shown(PHOTO, (0, 0, 64, 96), (64, 96), (48, 48))
     for seed in range(10):
         np.testing.assert_array_equal(result(policy, seed, strength=0), expected)
 
@@ -175,7 +180,7 @@ def test_geometry_after_another_op_starts_from_the_picture_as_it_is_then():
     policy = [("window", 0.5), ("invert", 1), ("rotation", 30), ("blur", 1), ("flip_horizontal", 1)]
     drawn = draw(policy, np.random.default_rng(2), box=(0, 0, 64, 96), size=(48, 48))
     values = dict(drawn.steps)
-    expected = 255 - apply_box(PHOTO, drawn.window, (64, 96), (48, 48))
+    expected = 255 - shown(PHOTO, drawn.window, (64, 96), (48, 48))
     expected = warp(expected, rotation_matrix(values["rotation"]))
     expected = OPS["blur"].apply(expected, values["blur"])[:, ::-1]
     np.testing.assert_array_equal(apply(drawn, PHOTO, (64, 96)), expected)
