@@ -119,6 +119,7 @@ def cross_validated(workspace, how, number=0):
     return done, kk.Run(folder)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_an_error_that_names_the_folder_and_the_next_call_goes_on(tmp_path):
     whole, full = tmp_path / "whole", tmp_path / "full"
     whole.mkdir()
