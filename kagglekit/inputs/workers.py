@@ -6,11 +6,13 @@ joblib's executors take one to two: a batch of pictures takes a few.
 """
 
 import atexit
+import contextlib
 import functools
 import json
 import os
 import pickle
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -61,7 +63,8 @@ class Workers:
     def close(self):
         """End the processes."""
         for process in self._all:
-            process.stdin.close()
+            with contextlib.suppress(OSError):  # it has ended before
+                process.stdin.close()
             process.wait()
         self._all.clear()
 
@@ -84,6 +87,7 @@ def shared_workers(count):
 
 def serve():
     """Do what the process at the other end asks for, until it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupted cell is not the end of the workers
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
     while True:
