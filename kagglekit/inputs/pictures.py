@@ -98,12 +98,15 @@ class Batches:
             workers = 0 if alone or values < WORTH_PROCESSES else min(os.cpu_count() or 1, 16)
         self._workers = workers
         keep_freed_memory()
-        named = parts if isinstance(parts, str | int) else tuple(parts)
+        named = parts if isinstance(parts, str | int | np.integer) else tuple(parts)
         self._key = (str(records.folder), records.identity, json.dumps(recipe.to_dict()), named, view)
 
     def make(self, numbers, copies=None, epoch=0):
         """Return the pictures of some rows as a float32 array; arguments as `Pictures.fill` takes them."""
-        memory, file = self._free.pop() if self._free else self._buffer()
+        try:
+            memory, file = self._free.pop()
+        except IndexError:  # all are in use
+            memory, file = self._buffer()
         batch = memory[: len(numbers)]
         weakref.finalize(batch, self._free.append, (memory, file)).atexit = False
         if not self._workers:
