@@ -7,6 +7,7 @@ from tqdm.auto import tqdm
 
 from kagglekit._files import content_hash, written_whole
 from kagglekit.inputs.pipeline import eval_dataset
+from kagglekit.models.backbones import flat_layers
 from kagglekit.training.inference import inference
 
 _BATCH = 32  # images a step, whatever the recipe trains with
@@ -36,8 +37,10 @@ class FeatureStore:
         for value in extractor.get_weights():
             weights = zlib.crc32(np.ascontiguousarray(value), weights)
         size = recipe.image_size
-        form = extractor.output_shape
-        self.identity = content_hash([records.identity, size, recipe.channels, recipe.resize, form, weights], length=16)
+        # What the layers do, beside their weights: two scales of the pixels may stand before the same weights
+        layers = [[type(layer).__name__, _settings(layer)] for layer in flat_layers(extractor)]
+        known = [records.identity, size, recipe.channels, recipe.resize, extractor.output_shape, layers, weights]
+        self.identity = content_hash(known, length=16)
 
     def read(self, parts, view="identity"):
         """Return the features of some parts, computing what is not known yet.
@@ -92,3 +95,8 @@ class FeatureStore:
                     )
                 file.write(kept.tobytes())
                 bar.update(len(kept))
+
+
+def _settings(layer):
+    """A layer's configuration without its name, and without what does not change its output at prediction."""
+    return {knob: value for knob, value in layer.get_config().items() if knob not in ("name", "trainable", "layers")}
