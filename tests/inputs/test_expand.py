@@ -178,7 +178,7 @@ def test_a_head_on_frozen_features_is_trained_on_copies_too_but_not_scored_on_th
     model = kk.build_classifier(2, backbone="small_cnn", weights=None, image_size=(14, 18))
     stage = FrozenStage(model, records, recipe, "accuracy", tmp_path)
     assert np.bincount(stage.folds).tolist() == [12, 12, 12]
-    trained = stage.train(Stage("frozen", 0, 2, 1e-3), steps_per_epoch(records, recipe, [1, 2]))
+    trained = stage.train(Stage("frozen", 0, 2, 1e-3, (14, 18)), steps_per_epoch(records, recipe, [1, 2]))
     for fold, (_, history, predictions) in trained.items():
         assert len(predictions) == records.rows(fold) == 4
         assert [line["epoch"] for line in history] == [1, 2]

@@ -162,7 +162,11 @@ def test_an_ordinal_head_learns_grades():
 def test_every_head_gives_its_tasks_kind_of_numbers_and_trains(kind, task):
     inputs = keras.Input((12,))  # the head alone
     model = add_head(
-        keras.Model(inputs, inputs, name="vectors"), 4, task=task, dropout=0.0, head={"kind": kind, **EVERYTHING}
+        keras.Model(inputs, keras.layers.Identity()(inputs), name="vectors"),
+        4,
+        task=task,
+        dropout=0.0,
+        head={"kind": kind, **EVERYTHING},
     )
     outputs = with_probabilities(model)(VECTORS, training=False).numpy()
     assert outputs.dtype == np.float32
