@@ -151,7 +151,9 @@ def test_an_ordinal_head_learns_grades():
     vectors = np.stack([severity, rng.normal(size=400)], axis=1).astype(np.float32)
     grades = np.eye(4, dtype=np.float32)[severity.astype(int)]
     inputs = keras.Input((2,))
-    model = add_head(keras.Model(inputs, inputs, name="numbers"), 4, dropout=0.0, head={"kind": "ordinal"})
+    model = add_head(
+        keras.Model(inputs, keras.layers.Identity()(inputs), name="numbers"), 4, dropout=0.0, head={"kind": "ordinal"}
+    )
     model.compile(optimizer=keras.optimizers.Adam(0.1), loss="categorical_crossentropy", run_eagerly=True)
     for _ in range(150):
         model.train_on_batch(vectors, grades)
