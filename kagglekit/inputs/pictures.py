@@ -1,8 +1,8 @@
 """Rows of records as float pictures of the network's size, written into a batch: in this process or in another one.
 
 Each picture takes a dozen short calls of libraries. They leave the interpreter's lock, but threads wait for it between
-them: two threads give 1.3 times what one gives, two processes twice. So batches of more than a few pictures are made by
-other processes, in memory that these share with this one.
+them: two threads give 1.4 times what one gives, two processes 1.9 times. So batches of more than a few pictures are
+made by other processes, in memory that these share with this one.
 """
 
 import contextlib
