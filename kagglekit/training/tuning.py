@@ -87,7 +87,7 @@ def _make_tuner(comp, folds, recipe, space, max_trials, numbers, folder):
         objective=keras_tuner.Objective("score", direction),
         max_trials=max_trials - 1 or 1,
         hyperparameters=_declare(keras_tuner.HyperParameters(), recipe, space),
-        seed=recipe.seed,
+        seed=recipe.seed + 1,  # 0 would be replaced by a random number
     )
 
     class FoldTuner(keras_tuner.Tuner):

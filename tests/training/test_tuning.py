@@ -1,5 +1,6 @@
 """Tuning: a study finds a recipe, goes on where it stopped, and costs no more than it must."""
 
+import pandas as pd
 import pytest
 
 import kagglekit as kk
@@ -41,6 +42,12 @@ def test_a_finished_study_trains_nothing_again(study, digits, quick_folds, quick
     again = kk.tune(digits, quick_folds, quick_recipe, max_trials=3, fold_numbers=[0], study="tested")
     assert {path: path.stat().st_mtime_ns for path in folder.glob("runs/*/fold*/model.keras")} == before
     assert again == study[0]
+
+
+def test_a_second_study_tries_the_same(study, digits, quick_folds, quick_recipe):
+    """keras-tuner takes the seed 0 for none."""
+    kk.tune(digits, quick_folds, quick_recipe, max_trials=3, fold_numbers=[0], study="second")
+    pd.testing.assert_frame_equal(kk.read_trials(digits, "second"), study[1])
 
 
 def test_trials_are_not_runs(study, digits):
