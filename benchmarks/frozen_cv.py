@@ -16,7 +16,8 @@ import numpy as np
 from input_pipeline import generated
 
 import kagglekit as kk
-from kagglekit.models.heads import freeze_backbone, split_at_features
+from kagglekit.models.halves import split_at_features
+from kagglekit.models.heads import freeze_backbone
 from kagglekit.training.fold_trainer import FoldTrainer
 from kagglekit.training.inference import inference
 from kagglekit.training.networks import loss_of, model_from_recipe

@@ -248,15 +248,3 @@ def unfreeze_backbone(model, share=1.0, *, batch_norm=False):
         is_norm = isinstance(layer, keras.layers.BatchNormalization)
         layer.trainable = number >= first and (batch_norm or not is_norm)
     return sum(layer.trainable for layer in weighted)
-
-
-def split_at_features(model):
-    """Split a classifier at its layer `features` into two models that share its layers.
-
-    While the backbone is frozen the first half gives the same vector in every epoch, so it need be computed only once.
-
-    Returns:
-        `(extractor, head)`: pixels to `(batch, filters)`, and those to probabilities.
-    """
-    features = model.get_layer("features").output
-    return keras.Model(model.input, features, name="extractor"), keras.Model(features, model.output, name="head")

@@ -6,7 +6,8 @@ import time
 import numpy as np
 
 from kagglekit.inputs.sampling import class_factors, class_weights, epoch_counts, expected_counts
-from kagglekit.models.heads import split_at_features, with_probabilities
+from kagglekit.models.halves import split_at_features
+from kagglekit.models.heads import with_probabilities
 from kagglekit.training.callbacks import HeldOut, held_out_scores
 from kagglekit.training.features import FeatureStore
 from kagglekit.training.networks import loss_of, optimizer_of

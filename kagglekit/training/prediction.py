@@ -8,7 +8,7 @@ from kagglekit.inputs.augment import check_policy
 from kagglekit.inputs.pipeline import eval_dataset
 from kagglekit.inputs.records import open_records
 from kagglekit.inputs.views import DIHEDRAL, VIEWS
-from kagglekit.models.heads import split_at_features
+from kagglekit.models.halves import split_at_features
 from kagglekit.predictions import metrics
 from kagglekit.predictions.ensemble import average_probabilities
 from kagglekit.predictions.store import Predictions

@@ -8,11 +8,11 @@ import keras
 import numpy as np
 import pytest
 
+from kagglekit.models.halves import split_at_features
 from kagglekit.models.heads import (
     KINDS,
     add_head,
     build_extractor,
-    split_at_features,
     unfreeze_backbone,
     with_probabilities,
 )
