@@ -48,7 +48,11 @@ class Recipe:
         learning_rate: peak learning rate of fine-tuning.
         first_sizes: image sizes that fine-tuning begins with, such as `(128, 160)`, for equal parts of its epochs:
             small pictures cost a fraction and regularise.
-        unfrozen_layers: share of the backbone's layers, counted from the head, that fine-tuning trains, 0 to 1.
+        unfrozen_layers: share of the backbone's layers, counted from the head, that fine-tuning trains, 0 to 1; several
+            such as `(0.2, 0.5, 1.0)`, which must not fall, unfreeze it step by step, for equal parts of the epochs.
+        cached_views: keep what the layers below the trained ones give for the images and that many augmented passes,
+            and fine-tune from there: frozen layers are computed once for all folds and epochs. 0 computes them anew
+            from each augmented picture.
         dropout: share of the pooled features that is dropped before the head, 0 to less than 1.
         pooling: `"avg"`, `"max"`, `"concat"` (both) or `"gem"` (generalised mean with a learnt power).
         head: `"linear"`, `"cosine"` (for a loss with a margin) or `"ordinal"` (classes in an order, such as grades).
@@ -109,7 +113,8 @@ class Recipe:
     epochs: int = 2
     learning_rate: float = 3e-4
     first_sizes: tuple = ()
-    unfrozen_layers: float = 0.5
+    unfrozen_layers: float | tuple = 0.5
+    cached_views: int = 0
     dropout: float = 0.2
     pooling: str = "avg"
     head: str = "linear"
@@ -141,6 +146,14 @@ class Recipe:
         if not all(type(size) is int and size >= 8 for size in self.first_sizes):
             raise ValueError(f"expected first_sizes to be integers of 8 pixels or more, got {self.first_sizes!r}")
         object.__setattr__(self, "first_sizes", tuple(self.first_sizes))
+        if isinstance(self.unfrozen_layers, list | tuple):
+            shares = tuple(self.unfrozen_layers)
+            if not shares or not all(type(each) in (int, float) for each in shares) or list(shares) != sorted(shares):
+                raise ValueError(
+                    "expected several unfrozen_layers to be numbers from 0 to 1 that do not fall, such as [0.2, 0.5], "
+                    f"got {list(shares)!r}"
+                )
+            object.__setattr__(self, "unfrozen_layers", shares)
         if not isinstance(self.name, str) or not re.fullmatch(r"[\w.-]+", self.name):
             raise ValueError(f"expected name to be letters, digits, '-', '_' and '.', got {self.name!r}")
         if self.weights is not None:
@@ -162,10 +175,17 @@ class Recipe:
         types = {field.name: field.type for field in dataclasses.fields(self)}
         for knob, low, high in _RANGES:
             value, kind = getattr(self, knob), types[knob]
-            fits = type(value) is int or (kind is float and isinstance(value, float))
-            if not fits or not low <= value <= high:
+            parts = _several(value) if kind == float | tuple else (value,)
+            fits = all(type(part) is int or (kind is not int and isinstance(part, float)) for part in parts)
+            if not fits or not low <= min(parts) <= max(parts) <= high:
                 what = "a whole number" if kind is int else "a number"
                 raise ValueError(f"expected {knob} to be {what} from {low:g} to {high:g}, got {value!r}")
+        whole = self.weights is None or 1 in _several(self.unfrozen_layers)
+        if self.cached_views and (whole or self.first_sizes or self.mix != "none"):
+            raise ValueError(
+                "expected cached_views=0 where all layers are trained (weights=None or unfrozen_layers of 1), sizes "
+                "change (first_sizes) or pictures are mixed (mix): nothing that is kept would hold"
+            )
         if self.frozen_epochs + self.epochs == 0:
             raise ValueError("expected frozen_epochs or epochs to be at least 1, got 0 for both")
 
@@ -179,6 +199,7 @@ class Recipe:
         if isinstance(self.image_size, tuple):
             values["image_size"] = list(self.image_size)
         values["first_sizes"] = list(self.first_sizes)
+        values["unfrozen_layers"] = _plain(self.unfrozen_layers)
         if isinstance(self.policy, tuple):
             values["policy"] = [list(pair) for pair in self.policy]
         values["preprocess"] = _plain(self.preprocess)
@@ -243,6 +264,10 @@ class Recipe:
         )
 
 
+def _several(value):
+    return value if isinstance(value, tuple) else (value,)
+
+
 def _plain(value):
     """Tuples as lists, which YAML can tell a person."""
     if isinstance(value, dict):
@@ -284,6 +309,7 @@ _RANGES = (
     ("epochs", 0, 10000),
     ("learning_rate", 0, 10),
     ("unfrozen_layers", 0, 1),
+    ("cached_views", 0, 64),
     ("dropout", 0, 0.99),
     ("multi_dropout", 1, 16),
     ("label_smoothing", 0, 0.99),

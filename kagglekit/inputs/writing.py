@@ -113,13 +113,11 @@ def _parts(train, folds):
         apart = train["image_id"][copied][(fold != folds[copied].to_numpy()) & ~np.isnan(fold)]
         if len(apart):
             raise ValueError(f"copies in another fold than their picture: {first_few(apart)}; use kk.assign_folds")
-    names = np.where(copied, "copies", "fold") + folds.astype(str).to_numpy(str)
-    return {name: np.flatnonzero(names == name) for name in sorted(set(names.tolist()), key=_by_fold)}
-
-
-def _by_fold(part):
-    name = part.rstrip("0123456789")
-    return name != "fold", int(part.removeprefix(name))
+    numbers, parts = folds.to_numpy(), {}
+    for name, chosen in (("fold", ~copied), ("copies", copied)):
+        for fold in np.unique(numbers[chosen]).tolist():
+            parts[f"{name}{fold}"] = np.flatnonzero(chosen & (numbers == fold))
+    return parts
 
 
 def _plan(comp, parts):

@@ -121,7 +121,7 @@ def _network(records, recipe):
     keras.utils.set_random_seed(recipe.seed)
     model = model_from_recipe(len(records.class_names), recipe, task=records.task)
     stage = stages(recipe, model)[-1]
-    set_trainable(model, stage.name, recipe)
+    set_trainable(model, stage, recipe)
     return model, stage
 
 

@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 
 from kagglekit.inputs.pipeline import eval_dataset, steps_per_epoch, train_dataset
+from kagglekit.models.halves import split_at_features, split_below_trained
 from kagglekit.models.heads import with_probabilities
+from kagglekit.training.cached import CachedRows
 from kagglekit.training.callbacks import HeldOut, Progress, Reseed
-from kagglekit.training.frozen import FrozenStage
+from kagglekit.training.frozen import train_heads
 from kagglekit.training.inference import inference, predict_rows
 from kagglekit.training.networks import (
     has_layer,
@@ -20,6 +22,7 @@ from kagglekit.training.networks import (
     set_trainable,
     stages,
 )
+from kagglekit.training.stacked_heads import can_stack
 from kagglekit.training.state import load_state, save_state
 
 _CHECKED = 16  # held-out images on which a saved network is compared with the trained one
@@ -30,8 +33,9 @@ class FoldTrainer:
 
     Tracing a network takes longer than an epoch on a small data set. So each stage has one compiled network for all
     folds, and before a fold all variables (weights, statistics, seeds, the optimizer's) get their first values back:
-    a fold's result does not depend on the folds before it, nor on whether it was trained in this process. The frozen
-    stage trains the heads of all folds at once.
+    a fold's result does not depend on the folds before it, nor on whether it was trained in this process. What lies
+    below the layers that are trained is computed once for all folds where the recipe lets it be; plain heads on a
+    frozen backbone are trained for all folds at once.
 
     Args:
         records: `Records`.
@@ -62,18 +66,20 @@ class FoldTrainer:
         # Traced once for all epochs and stages
         self._infer = {size: inference(with_probabilities(model)) for size, model in self._models.items()}
         self._steps = {fold: steps_per_epoch(records, recipe, self._others(fold)) for fold in records.folds}
-        self._compiled, self._heads, self._head = {}, None, None
+        self._compiled, self._cached, self._heads = {}, {}, None
         self._first_values = _values(self.model.variables)
 
     def steps(self, fold):
-        """Return the number of steps that training a fold takes, over all stages but the frozen one."""
-        return self._steps[fold] * sum(stage.epochs for stage in self.stages if not self._on_features(stage))
+        """Return the number of steps that training a fold takes, over all stages but that of all folds at once."""
+        return self._steps[fold] * sum(stage.epochs for stage in self.stages if not self._stacked(stage))
 
     def prepare(self):
         """Train what all folds share, so that its files are there for other processes."""
         for stage in self.stages:
-            if self._on_features(stage):
+            if self._stacked(stage):
                 self._trained_heads(stage)
+            elif self._from_cache(stage):
+                self._halves(stage)
 
     def train(self, fold, folder, state_file, bar, title):
         """Train one fold and write `model.keras`, `oof.npz` and `history.csv` into a folder.
@@ -91,10 +97,10 @@ class FoldTrainer:
         for number, stage in enumerate(self.stages):
             if number < about.get("stage", 0):
                 continue
-            if self._on_features(stage):
+            if self._stacked(stage):
                 bar.set_description(f"{title}, {stage.name}")
                 head, rows, last = self._trained_heads(stage)[fold]
-                _restore(self._head.variables, head)
+                _restore(split_at_features(self.model)[1].variables, head)
             else:
                 begun = (values, about) if number == about.get("stage") else ({}, {})
                 rows, last = self._fit(number, fold, history, begun, state_file, bar, title)
@@ -107,18 +113,12 @@ class FoldTrainer:
     def _fit(self, number, fold, history, begun, state_file, bar, title):
         """Train a stage by `fit`; return its lines of history and the predictions of the held-out fold."""
         stage = self.stages[number]
-        recipe, model = self.recipe.replace(image_size=stage.size), self._models[stage.size]
+        recipe, model = self.recipe, self._models[stage.size]
         network = self._network(stage)
         if model is not self.model:
             _restore(model.variables, _values(self.model.variables))
-        held_out = eval_dataset(self.records, recipe, fold, cache=True)
-        watcher = HeldOut(
-            partial(predict_rows, self._infer[stage.size], held_out),
-            self.metric,
-            self.records.task,
-            stage.name,
-            patience=recipe.patience,
-        )
+        batches, predict = self._seen(stage, fold)
+        watcher = HeldOut(predict, self.metric, self.records.task, stage.name, patience=recipe.patience)
         values, about = begun
         first = stage.first
         if about:
@@ -146,7 +146,7 @@ class FoldTrainer:
             callback._ema_weights_in_model = True  # the state was kept after the swap, which Keras has no word for
         if not watcher.ended and first < stage.first + stage.epochs:
             network.fit(
-                train_dataset(self.records, recipe, self._others(fold), start_epoch=first),
+                batches(first),
                 steps_per_epoch=self._steps[fold],
                 initial_epoch=first,
                 epochs=stage.first + stage.epochs,
@@ -169,23 +169,54 @@ class FoldTrainer:
     def _others(self, fold):
         return [number for number in self.records.folds if number != fold]
 
-    def _on_features(self, stage):
-        return stage.name == "frozen" and has_layer(self.model, "features")
+    def _from_cache(self, stage):
+        """Whether a stage sees what its frozen layers give, kept, in place of pictures."""
+        on_features = stage.name == "frozen" and has_layer(self.model, "features")
+        return on_features or (stage.name != "frozen" and self.recipe.cached_views > 0)
+
+    def _stacked(self, stage):
+        """Whether a stage trains the heads of all folds at once."""
+        on_features = stage.name == "frozen" and has_layer(self.model, "features")
+        return on_features and can_stack(split_at_features(self.model)[1], self.recipe)
+
+    def _halves(self, stage):
+        """Return the cached rows of a stage, the network that it trains on them, and that one's traced function."""
+        if stage not in self._cached:
+            if stage.name == "frozen":
+                split, passes = split_at_features, self.recipe.frozen_views
+            else:
+                split, passes = split_below_trained, self.recipe.cached_views
+            set_trainable(self.model, stage, self.recipe)
+            lower, upper = split(self.model)
+            rows = CachedRows(lower, self.records, self.recipe, self.store, passes)
+            self._cached[stage] = rows, upper, inference(split(self.saved)[1])
+        return self._cached[stage]
+
+    def _seen(self, stage, fold):
+        """Two functions: from a stage's first epoch to its batches of a fold, and one that predicts the rest."""
+        if self._from_cache(stage):
+            rows, _, infer = self._halves(stage)
+            return partial(rows.batches, fold), partial(rows.predict, infer, fold)
+        recipe = self.recipe.replace(image_size=stage.size)
+        held_out = eval_dataset(self.records, recipe, fold, cache=True)
+        return (
+            lambda first: train_dataset(self.records, recipe, self._others(fold), start_epoch=first),
+            partial(predict_rows, self._infer[stage.size], held_out),
+        )
 
     def _trained_heads(self, stage):
-        """What `FrozenStage.train` gives; all folds' heads are trained when the first is asked for."""
+        """What `train_heads` gives; all folds' heads are trained when the first is asked for."""
         if self._heads is None:
-            frozen = FrozenStage(self.model, self.records, self.recipe, self.metric, self.store)
-            self._heads = frozen.train(stage, max(self._steps.values()))
-            self._head = frozen.head
+            rows, head, _ = self._halves(stage)
+            self._heads = train_heads(rows, head, stage, self.records, self.recipe, self.metric)
         return self._heads
 
     def _network(self, stage):
         """Return the compiled network of a stage, as new but for its traced functions."""
         if stage not in self._compiled:
             model, single = self._models[stage.size], self.records.task == "single_label"
-            set_trainable(model, stage.name, self.recipe)
-            network = same_layers(model)
+            set_trainable(model, stage, self.recipe)
+            network = same_layers(self._halves(stage)[1] if self._from_cache(stage) else model)
             network.compile(
                 optimizer=optimizer_of(self.recipe, stage, max(self._steps.values()) * stage.epochs, model),
                 loss=loss_of(self.records.task, self.recipe),

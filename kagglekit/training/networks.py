@@ -1,5 +1,6 @@
 """From a recipe to Keras's objects: network, loss, optimizer, and the stages that train them."""
 
+from itertools import groupby
 from typing import NamedTuple
 
 import keras
@@ -10,35 +11,45 @@ from kagglekit.models.optimizers import layer_scales, make_optimizer, make_sched
 
 
 class Stage(NamedTuple):
-    """A stage of training: its name, the number of its first epoch, its epochs, peak learning rate and image size."""
+    """A stage of training: name, number of its first epoch, epochs, peak learning rate, image size, share of layers."""
 
     name: str
     first: int
     epochs: int
     learning_rate: float
     size: int | tuple
+    share: float = 0.0
 
 
 def stages(recipe, model):
     """Return the stages of a recipe, a list of `Stage`.
 
-    Random weights, or a network without a layer `backbone`: one stage for all of it.
+    Random weights, or a network without a layer `backbone`: all of it is trained from the first epoch.
     """
     frozen, size = recipe.frozen_epochs, recipe.image_size
     if recipe.weights is None or not is_functional(model) or not has_layer(model, "backbone"):
-        return _by_size("training", 0, frozen + recipe.epochs, recipe)
+        return _tuning("training", 0, frozen + recipe.epochs, recipe, [1.0])
     head = [Stage("frozen", 0, frozen, recipe.frozen_learning_rate, size)] if frozen else []
-    return head + _by_size("fine-tuning", frozen, recipe.epochs, recipe)
+    return head + _tuning("fine-tuning", frozen, recipe.epochs, recipe, shares_of(recipe))
 
 
-def _by_size(name, first, epochs, recipe):
-    """A stage for each image size, with equal parts of the epochs; the last sizes get what is left over."""
-    found, sizes = [], [*recipe.first_sizes, recipe.image_size]
-    for number, size in enumerate(sizes):
-        own = (epochs * (number + 1)) // len(sizes) - (epochs * number) // len(sizes)
+def shares_of(recipe):
+    """Return the shares of the backbone's layers that fine-tuning trains, one after another: a list."""
+    shares = recipe.unfrozen_layers
+    return list(shares) if isinstance(shares, tuple) else [shares]
+
+
+def _tuning(name, first, epochs, recipe, shares):
+    """A stage for each image size and share of layers; either takes equal parts of the epochs, the last the rest."""
+    sizes, found = [*recipe.first_sizes, recipe.image_size], []
+    of_epoch = [
+        tuple(each[((epoch + 1) * len(each) - 1) // epochs] for each in (sizes, shares)) for epoch in range(epochs)
+    ]
+    for (size, share), run in groupby(of_epoch):
         called = name if size == recipe.image_size else f"{name} at {size}"
-        if own:
-            found.append(Stage(called, first, own, recipe.learning_rate, size))
+        called += "" if share == shares[-1] else f", the last {share:g}"
+        own = len(list(run))
+        found.append(Stage(called, first, own, recipe.learning_rate, size, share))
         first += own
     return found
 
@@ -84,11 +95,11 @@ def optimizer_of(recipe, stage, steps, model):
 
 
 def set_trainable(model, stage, recipe):
-    """Choose the layers that a stage (its name) trains."""
-    if stage == "frozen":
+    """Choose the layers that a stage trains."""
+    if stage.name == "frozen":
         freeze_backbone(model)
     elif has_layer(model, "backbone"):
-        unfreeze_backbone(model, recipe.unfrozen_layers, batch_norm=recipe.weights is None)
+        unfreeze_backbone(model, stage.share, batch_norm=recipe.weights is None)
 
 
 def same_layers(model):

@@ -13,7 +13,7 @@ from kagglekit.predictions import metrics
 from kagglekit.predictions.ensemble import average_probabilities
 from kagglekit.predictions.store import Predictions
 from kagglekit.training.features import FeatureStore
-from kagglekit.training.inference import inference, predict_rows
+from kagglekit.training.inference import inference, predict_features, predict_rows
 
 
 def predict(run, *, tta="auto"):
@@ -104,11 +104,8 @@ def _predictor(run, records):
 
     def predicted(fold, parts, view):
         features, index = store.read(parts, view), records.index(parts)
-        rows = [
-            heads[fold](features[start : start + 4096].astype(np.float32)) for start in range(0, len(features), 4096)
-        ]
         labels = index["label"] if run.task == "single_label" else index["label"].astype(np.float32)
-        return np.concatenate(rows), labels, index["image_id"]
+        return predict_features(heads[fold], features), labels, index["image_id"]
 
     return predicted
 

@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -82,6 +83,7 @@ def plan(comp, recipe, n_splits=5):
         DataFrame with `part`, `value` and `unit`: minutes of each stage and in all, megabytes of records and of the
         run, and gigabytes of memory. Measured on random images, so it holds within about a third.
     """
+    from kagglekit.models.halves import split_below_trained
     from kagglekit.training.networks import loss_of, model_from_recipe, set_trainable, stages
 
     model = model_from_recipe(len(comp.class_names), recipe, task=comp.task)
@@ -89,16 +91,24 @@ def plan(comp, recipe, n_splits=5):
     labels = np.eye(len(comp.class_names), dtype=np.float32)[np.zeros(recipe.batch_size, int)]
     forward, _ = _seconds(lambda: model.predict_on_batch(batch))
     lines, total, held_out_epochs = [], 0.0, 0
-    for stage, _, epochs, *_ in stages(recipe, model):
-        if stage == "frozen":  # the backbone's features are computed once; the head itself costs next to nothing
-            minutes = (1 + recipe.frozen_views) * len(comp.train) / recipe.batch_size * forward / 60
+    steps = len(comp.train) / recipe.batch_size
+    for stage in stages(recipe, model):
+        if stage.name == "frozen":  # the backbone's features are computed once; the head itself costs next to nothing
+            minutes = (1 + recipe.frozen_views) * steps * forward / 60
         else:
             set_trainable(model, stage, recipe)
-            model.compile(optimizer="sgd", loss=loss_of(comp.task, recipe), jit_compile=False)
-            seconds, tracing = _seconds(lambda: model.train_on_batch(batch, labels))
-            minutes = (epochs * len(comp.train) * (n_splits - 1) / recipe.batch_size * seconds + tracing) / 60
-            held_out_epochs += epochs
-        lines.append((f"{stage}, {epochs} epochs, {n_splits} folds", minutes, "minutes"))
+            trained, seen = model, batch
+            minutes = 0.0
+            if recipe.cached_views:
+                lower, trained = split_below_trained(model)
+                seen = lower.predict_on_batch(batch)
+                minutes = (1 + recipe.cached_views) * steps * forward / 60
+            else:
+                held_out_epochs += stage.epochs
+            trained.compile(optimizer="sgd", loss=loss_of(comp.task, recipe), jit_compile=False)
+            seconds, tracing = _seconds(partial(trained.train_on_batch, seen, labels))
+            minutes += (stage.epochs * (n_splits - 1) * steps * seconds + tracing) / 60
+        lines.append((f"{stage.name}, {stage.epochs} epochs, {n_splits} folds", minutes, "minutes"))
         total += minutes
     views = 3
     images = len(comp.train) * (views + held_out_epochs) + len(comp.test) * n_splits * views

@@ -12,8 +12,9 @@ import kagglekit as kk
 from kagglekit.competition.sources import read_pixels
 from kagglekit.inputs.augment import apply, draw
 from kagglekit.inputs.order import row_generator
-from kagglekit.inputs.pipeline import steps_per_epoch
-from kagglekit.training.frozen import FrozenStage
+from kagglekit.models.halves import split_at_features
+from kagglekit.training.cached import CachedRows
+from kagglekit.training.frozen import train_heads
 from kagglekit.training.networks import Stage
 
 POLICY = [("flip_horizontal", 0.5), ("rotation", 20), ("contrast", 0.3)]
@@ -176,9 +177,10 @@ def test_a_head_on_frozen_features_is_trained_on_copies_too_but_not_scored_on_th
     records = kk.write_records(expanded, kk.assign_folds(expanded, 3), record_size=14)
     recipe = kk.Recipe(backbone="small_cnn", weights=None, image_size=(14, 18), batch_size=5)
     model = kk.build_classifier(2, backbone="small_cnn", weights=None, image_size=(14, 18))
-    stage = FrozenStage(model, records, recipe, "accuracy", tmp_path)
-    assert np.bincount(stage.folds).tolist() == [12, 12, 12]
-    trained = stage.train(Stage("frozen", 0, 2, 1e-3, (14, 18)), steps_per_epoch(records, recipe, [1, 2]))
+    extractor, head = split_at_features(model)
+    rows = CachedRows(extractor, records, recipe, tmp_path, 0)
+    assert np.bincount(rows.folds).tolist() == [12, 12, 12]
+    trained = train_heads(rows, head, Stage("frozen", 0, 2, 1e-3, (14, 18)), records, recipe, "accuracy")
     for fold, (_, history, predictions) in trained.items():
         assert len(predictions) == records.rows(fold) == 4
         assert [line["epoch"] for line in history] == [1, 2]

@@ -1,0 +1,72 @@
+"""Fine-tuning from kept activations, and layers that are unfrozen step by step."""
+
+import keras
+import numpy as np
+import pytest
+
+import kagglekit as kk
+from kagglekit.models.backbones import build_backbone
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    keras.utils.set_random_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "own.weights.h5"
+    build_backbone("small_cnn", 12, channels=1, weights=None).save_weights(path)
+    return path
+
+
+@pytest.fixture
+def recipe(weights, quick_recipe):
+    return quick_recipe.replace(
+        weights=str(weights), frozen_epochs=1, epochs=3, unfrozen_layers=0.5, policy="none", dropout=0.0
+    )
+
+
+@pytest.fixture
+def few(digits):
+    return kk.Competition("few", digits.root, digits.train.iloc[:240].reset_index(drop=True), digits.test[:0])
+
+
+def test_fine_tuning_from_kept_activations_is_that_from_pictures(few, workspace, recipe):
+    folds = [row % 2 for row in range(240)]
+    whole = recipe.replace(batch_size=120)  # one batch an epoch: its order plays no part
+    kept, seen = (kk.cross_validate(few, folds, whole.replace(cached_views=count)) for count in (1, 0))
+    np.testing.assert_allclose(kept.oof_arrays()["probabilities"], seen.oof_arrays()["probabilities"], atol=5e-3)
+    frozen = kk.cross_validate(few, folds, whole.replace(epochs=0))
+    assert np.abs(frozen.oof_arrays()["probabilities"] - seen.oof_arrays()["probabilities"]).max() > 0.02
+
+
+def test_activations_are_computed_once_for_all_folds_and_epochs(few, workspace, recipe):
+    kk.cross_validate(few, [row % 3 for row in range(240)], recipe.replace(policy="tiny", cached_views=2))
+    files = list((few.workspace / "features").iterdir())
+    assert len(files) == 1 + 3  # the head's, and the pictures as they are with two augmented passes
+
+
+def test_layers_are_unfrozen_step_by_step(few, workspace, recipe, weights):
+    folds = [row % 2 for row in range(240)]
+    run = kk.cross_validate(few, folds, recipe.replace(unfrozen_layers=(0.2, 0.5), epochs=2, cached_views=1))
+    assert run.history["stage"].tolist() == ["frozen", "fine-tuning, the last 0.2", "fine-tuning"] * 2
+    origin = build_backbone("small_cnn", 12, channels=1, weights=weights)
+    trained = run.model(0).get_layer("backbone")
+    layers = [layer.name for layer in origin.layers if layer.weights]
+    same = [
+        all(map(np.array_equal, origin.get_layer(name).get_weights(), trained.get_layer(name).get_weights()))
+        for name in layers
+    ]
+    assert same[: len(layers) // 2] == [True] * (len(layers) // 2)
+    assert not all(same[len(layers) // 2 :])
+
+
+@pytest.mark.parametrize(
+    "knobs", [{"unfrozen_layers": 1.0}, {"mix": "mixup"}, {"first_sizes": (8,)}, {"unfrozen_layers": (0.5, 1)}]
+)
+def test_what_cannot_be_kept_is_refused(recipe, knobs):
+    with pytest.raises(ValueError, match="expected cached_views=0 where all layers are trained"):
+        recipe.replace(cached_views=1, **knobs)
+
+
+@pytest.mark.parametrize("shares", [(), (0.5, 0.2), ("half",)])
+def test_shares_that_fall_are_refused(recipe, shares):
+    with pytest.raises(ValueError, match="several unfrozen_layers to be numbers from 0 to 1 that do not fall"):
+        recipe.replace(unfrozen_layers=shares)
