@@ -105,9 +105,9 @@ class Competition:
         ]
         # Piece by piece: one text of millions of rows would be the largest thing in memory
         pieces = [
-            content_hash(table[names].iloc[first : first + 10_000].to_numpy().tolist(), length=32)
+            content_hash(table.iloc[first : first + 2_000][names].to_numpy().tolist(), length=32)
             for table, names in ((self.train, columns), (self.test, ["image_id", "id", "source"]))
-            for first in range(0, len(table), 10_000)
+            for first in range(0, len(table), 2_000)
         ]
         return content_hash([self.class_names, len(self.train), pieces, self.task])
 
@@ -223,13 +223,15 @@ def as_series(values, ids, what):
     """Return `values` as a Series indexed by image_id, from a Series so indexed, a dict or a list in row order."""
     if isinstance(values, dict):
         values = pd.Series(values)
-    if not isinstance(values, pd.Series):
+    ids = pd.Index(ids).rename(None)
+    if isinstance(values, pd.Series):
+        check_unique(f"image_id in {what}", values.index)
+        values = values.reindex(ids)
+    else:
         values = list(values)
         if len(values) != len(ids):
             raise ValueError(f"expected {what} for {len(ids)} rows, got {len(values)}")
-        values = pd.Series(values, index=list(ids))
-    check_unique(f"image_id in {what}", values.index)
-    values = values.reindex(list(ids))
+        values = pd.Series(values, index=ids)
     missing = values.index[values.isna()]
     if len(missing):
         raise ValueError(f"{what} lack {len(missing)} images: {first_few(missing)}; expected one for each row of train")

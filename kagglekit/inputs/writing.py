@@ -1,5 +1,6 @@
 """Write a competition's images as TFRecord shards, one set per fold."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from kagglekit.inputs.preprocess import check_preprocess
 from kagglekit.inputs.records import FORMAT_VERSION, open_records, side_by_side
 from kagglekit.inputs.shards import mean_bytes, write_shard
 
-SHARD_ROWS = 2048
+SHARD_ROWS = 1024  # what a sidecar says of them is in memory until the shard is whole
 SHARD_BYTES = 256 * 2**20
 
 
@@ -66,7 +67,8 @@ def write_records(comp, folds, *, record_size=280, quality=95, metadata=(), prep
         settings["preprocess"] = steps
         per_row = {part: _with_boxes(steps, table) for part, table in (("train", comp.train), ("test", comp.test))}
     boxed = per_row if any(name == "crop_to_box" for name, _ in steps) else {}
-    key = content_hash([FORMAT_VERSION, comp.hash, folds.tolist(), settings, *boxed.values()])
+    order = hashlib.sha256(folds.to_numpy("<i8").tobytes()).hexdigest()
+    key = content_hash([FORMAT_VERSION, comp.hash, order, settings, *boxed.values()])
     folder = Path(folder) if folder else comp.workspace / "records" / key
     if folder.is_dir() and any(folder.iterdir()) and not any(folder.glob("*.tfrec")):
         raise ValueError(f"{folder} holds files but no records; choose an empty or a new folder")
