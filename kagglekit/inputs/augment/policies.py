@@ -14,6 +14,8 @@ from kagglekit.inputs.augment.ops import OPS
 _PHOTO = (("brightness_shift", 0.1), ("contrast", 0.2))
 _CROP = (("random_resized_crop", 0.65), ("flip_horizontal", 0.5))  # area 0.35-1: for weights that see already
 
+# Erased parts get the mean colour: filled with random values, every one of them cost a pretrained network a quarter of
+# its accuracy (frozen EfficientNet-Lite0, photographs of flowers), and fine-tuning some points.
 # policy -> ops in the order they are applied, each with the strength that its drawing function explains
 POLICIES = {
     "none": (),
@@ -23,9 +25,9 @@ POLICIES = {
     "tiny": (("shift", 0.13), ("contrast", 0.2)),
     "standard": (
         *_CROP, ("rotation", 15), ("brightness", 0.2), ("contrast", 0.3), ("saturation", 0.3), ("hue", 0.05),
-        ("erasing", 0.25),
+        ("erasing_mean", 0.25),
     ),
-    "strong": (*_CROP, ("randaugment", 9), ("erasing", 0.25)),
+    "strong": (*_CROP, ("randaugment", 9), ("erasing_mean", 0.25)),
     # No colour cast, which may be the finding: brightness and contrast act on all channels alike.
     "medical": (("dihedral", 1.0), ("rotation", 20), ("zoom", 0.15), ("brightness", 0.15), ("contrast", 0.15)),
     # C. Deotte's for SIIM-ISIC melanoma 2020

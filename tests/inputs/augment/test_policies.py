@@ -76,7 +76,7 @@ def test_no_op_and_no_change_of_size_leave_the_pixels_as_they_are():
 def test_a_policy_flips_half_of_the_pictures_if_it_names_the_flip_and_else_none(policy, op, axis):
     ramp = np.linspace(60, 190, 16, dtype=np.float32)  # brighter towards the end; only a flip turns that round
     ramp = np.repeat(np.expand_dims(ramp, 1 - axis), 16, axis=1 - axis)[..., None]
-    pictures = [result([pair for pair in POLICIES[policy] if pair[0] != "erasing"], seed, ramp, (16, 16))
+    pictures = [result([pair for pair in POLICIES[policy] if pair[0] != "erasing_mean"], seed, ramp, (16, 16))
                 for seed in range(80)]  # fmt: skip
     ends = [picture.mean(axis=(1 - axis, 2))[[0, -1]] for picture in pictures]
     falls = sum(last < first for first, last in ends)
@@ -125,7 +125,7 @@ def test_what_is_drawn_is_applied_again_alike():
 def test_the_issues_standard_policy_holds_its_numbers():
     assert dict(POLICIES["standard"]) == {
         "random_resized_crop": 0.65, "flip_horizontal": 0.5, "rotation": 15, "brightness": 0.2, "contrast": 0.3,
-        "saturation": 0.3, "hue": 0.05, "erasing": 0.25,
+        "saturation": 0.3, "hue": 0.05, "erasing_mean": 0.25,
     }  # fmt: skip
     assert dict(POLICIES["strong"])["randaugment"] == 9
 
