@@ -65,8 +65,9 @@ def check_export(run, path, *, fold, most=64):
         probabilities) and `megabytes` of the file.
 
     Raises:
-        ValueError: if a class differs or a probability by more than 0.01.
+        ValueError: if a class differs or a probability by more than 0.01, or for a network that takes metadata.
     """
+    check_pixels_alone(run.recipe, "check_export")
     recipe = run.recipe.replace(batch_size=min(most, 16))
     dataset = eval_dataset(open_records(run.info["records"]), recipe, fold).take(-(-most // recipe.batch_size))
     images = np.concatenate([batch.numpy() for batch, _, _ in dataset])[:most]

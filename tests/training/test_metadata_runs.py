@@ -9,6 +9,7 @@ import pytest
 from tqdm.auto import tqdm
 
 import kagglekit as kk
+from kagglekit.deploy.export import check_export
 from kagglekit.inputs.metadata import fitted_encoder, metadata_of
 from kagglekit.inputs.writing import records_of
 from kagglekit.models.backbones import build_backbone
@@ -204,6 +205,7 @@ def test_what_takes_pixels_alone_says_so(comp, folds, recipe, run):
     for call in (
         lambda: kk.cross_validate(comp, folds, recipe, build_model=lambda classes, recipe: None),
         lambda: kk.export(run),
+        lambda: check_export(run, "model.tflite", fold=0),
         lambda: kk.label_safety(run, policy="light"),
     ):
         with pytest.raises(
