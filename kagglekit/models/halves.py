@@ -19,8 +19,12 @@ def split_at_features(model):
         beside the pixels, the latter takes a dict of these and of `features`.
     """
     features = model.get_layer("features").output
-    pixels = model.input["pixels"] if isinstance(model.input, dict) else model.input
-    return keras.Model(pixels, features, name="extractor"), _above(model, features)
+    head = _above(model, features)
+    if not isinstance(model.input, dict):
+        return keras.Model(model.input, features, name="extractor"), head
+    inputs = keras.Input(features.shape[1:], name="features")
+    named = keras.Model(_taken(model, inputs), head(_taken(model, inputs)), name="head")
+    return keras.Model(model.input["pixels"], features, name="extractor"), named
 
 
 def split_below_trained(model):

@@ -110,6 +110,11 @@ def test_heads_on_cached_features_take_the_columns_too(comp, frozen, frozen_run)
     np.testing.assert_allclose(predictions.test, np.mean(expected, axis=0), atol=5e-3)
 
 
+def test_fine_tuning_from_kept_activations_takes_the_columns_too(comp, folds, frozen):
+    knobs = {"frozen_epochs": 4, "epochs": 8, "unfrozen_layers": 0.5, "cached_views": 1, "dropout": 0.1}
+    assert kk.cross_validate(comp, folds, frozen.replace(**knobs)).score > 0.95
+
+
 @pytest.mark.parametrize("named", [COLUMNS, {"numeric": ("age",)}, {"categorical": ("site", "age")}])
 def test_each_row_of_a_batch_has_its_own_cells(comp, folds, recipe, named):
     recipe = recipe.replace(numeric=(), categorical=()).replace(**named)
