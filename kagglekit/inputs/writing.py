@@ -65,7 +65,11 @@ def write_records(comp, folds, *, record_size=280, quality=95, metadata=(), prep
     cells = []
     if metadata:
         comp = dataclasses.replace(comp, train=_as_text(comp.train, metadata), test=_as_text(comp.test, metadata))
-        cells = [table.reindex(columns=metadata).to_numpy().tolist() for table in (comp.train, comp.test)]
+        cells = [  # piece by piece, as in `Competition.hash`
+            content_hash(table.iloc[first : first + 2_000].reindex(columns=metadata).to_numpy().tolist(), length=32)
+            for table in (comp.train, comp.test)
+            for first in range(0, len(table), 2_000)
+        ]
     settings = {"record_size": record_size, "quality": quality, "metadata": list(metadata)}
     steps, per_row = check_preprocess(preprocess), {}
     if steps:
