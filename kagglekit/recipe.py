@@ -29,6 +29,8 @@ class Recipe:
         preprocess: what is done to every picture, of train and test, when records are written, as in
             `kk.write_records`: a list of names, or of pairs of a name and a dict of arguments. An exported network does
             not contain it: do the same to what it is given.
+        numeric, categorical: names of columns of train and test that the network sees beside the pixels, as numbers and
+            as categories; gaps and values that training never saw are allowed. Their pictures cannot be mixed.
         batch_size: images a step.
         policy: name of an augmentation policy, see `kagglekit.inputs.augment.POLICIES`, or a list of ops with their
             strengths such as `[["flip_horizontal", 0.5], ["rotation", 15]]`.
@@ -98,6 +100,8 @@ class Recipe:
     resize: str = "squash"
     record_size: int = 280
     preprocess: tuple = ()
+    numeric: tuple = ()
+    categorical: tuple = ()
     batch_size: int = 32
     policy: str | tuple = "light"
     augment_strength: float = 1.0
@@ -160,10 +164,13 @@ class Recipe:
             object.__setattr__(self, "weights", str(self.weights))  # a Path is no plain value
         if isinstance(self.policy, list | tuple):
             object.__setattr__(self, "policy", tuple(tuple(pair) for pair in self.policy))
-        if not isinstance(self.preprocess, list | tuple):
-            raise ValueError(f"expected preprocess to be a list of names like ['circle_crop'], got {self.preprocess!r}")
-        steps = (step if isinstance(step, str) else tuple(_plain(step)) for step in self.preprocess)
-        object.__setattr__(self, "preprocess", tuple(steps))
+        for knob, like in (("preprocess", "circle_crop"), ("numeric", "age"), ("categorical", "site")):
+            names = getattr(self, knob)
+            if not isinstance(names, list | tuple):
+                raise ValueError(f"expected {knob} to be a list of names like [{like!r}], got {names!r}")
+            object.__setattr__(self, knob, tuple(n if isinstance(n, str) else tuple(_plain(n)) for n in names))
+        if self.metadata and self.mix != "none":
+            raise ValueError(f"{list(self.metadata)} cannot be mixed as pictures are; use mix='none', not {self.mix!r}")
         for knob, choices in _CHOICES.items():
             if not isinstance(getattr(self, knob), dict):  # factors per class
                 check_choice(knob, getattr(self, knob), choices)
@@ -195,15 +202,7 @@ class Recipe:
 
     def to_dict(self):
         """Return the knobs as a dict of plain values, `reasons` included."""
-        values = dataclasses.asdict(self)
-        if isinstance(self.image_size, tuple):
-            values["image_size"] = list(self.image_size)
-        values["first_sizes"] = list(self.first_sizes)
-        values["unfrozen_layers"] = _plain(self.unfrozen_layers)
-        if isinstance(self.policy, tuple):
-            values["policy"] = [list(pair) for pair in self.policy]
-        values["preprocess"] = _plain(self.preprocess)
-        return values
+        return _plain(dataclasses.asdict(self))
 
     @classmethod
     def from_dict(cls, values):
@@ -238,6 +237,11 @@ class Recipe:
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path}: {error}") from error
 
+    @property
+    def metadata(self):
+        """Names of the columns of `numeric` and `categorical`, sorted, each once."""
+        return tuple(sorted({*self.numeric, *self.categorical}))
+
     def strength_in(self, epoch):
         """Return the strength of augmentation in an epoch; numbers from 0, those of the frozen stage included."""
         done = epoch + 1 - (0 if self.weights is None else self.frozen_epochs)
@@ -246,8 +250,7 @@ class Recipe:
     @property
     def hash(self):
         """Eight hexadecimal digits that two recipes share when they do the same; name and reasons do not count."""
-        values = self.to_dict()
-        return content_hash({knob: values[knob] for knob in values if knob not in ("name", "reasons")})
+        return content_hash({knob: value for knob, value in self.to_dict().items() if knob not in ("name", "reasons")})
 
     def _repr_html_(self):
         from html import escape

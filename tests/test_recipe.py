@@ -19,6 +19,8 @@ CHANGED = {
     "resize": "letterbox",
     "record_size": 60,
     "preprocess": ("circle_crop", ("ben_graham", {"radius": 99})),
+    "numeric": ("age", "größe"),
+    "categorical": ("site",),
     "batch_size": 7,
     "policy": "strong",
     "augment_strength": 0.5,
@@ -54,6 +56,7 @@ CHANGED = {
     "warmup": 0.25,
     "seed": 12,
 }
+TOGETHER = CHANGED | {"mix": "none"}  # what columns say cannot be mixed
 KNOBS = [field.name for field in dataclasses.fields(kk.Recipe)]
 
 
@@ -64,7 +67,7 @@ def test_the_changed_values_cover_every_knob():
 
 
 @pytest.mark.parametrize(
-    "recipe", [kk.Recipe(), kk.Recipe(**CHANGED, reasons={"epochs": "weil: ja"}), kk.Recipe(cached_views=2)]
+    "recipe", [kk.Recipe(), kk.Recipe(**TOGETHER, reasons={"epochs": "weil: ja"}), kk.Recipe(cached_views=2)]
 )
 def test_yaml_round_trip_keeps_everything(tmp_path, recipe):
     path = recipe.to_yaml(tmp_path / "new" / "recipe.yaml")
@@ -77,7 +80,7 @@ def test_yaml_round_trip_keeps_everything(tmp_path, recipe):
 
 
 def test_dict_round_trip_holds_plain_values_alone():
-    recipe = kk.Recipe(**CHANGED)
+    recipe = kk.Recipe(**TOGETHER)
     assert kk.Recipe.from_dict(recipe.to_dict()) == recipe
     assert yaml.safe_load(yaml.safe_dump(recipe.to_dict())) == recipe.to_dict()
 
@@ -125,7 +128,7 @@ def test_replace_changes_a_copy_and_hash_tells_all_but_names(knob):
 
 
 def test_hash_ignores_name_and_reasons():
-    recipe = kk.Recipe(**CHANGED)
+    recipe = kk.Recipe(**TOGETHER)
     assert recipe.replace(name="other", reasons={"epochs": "because"}).hash == recipe.hash
     assert len(recipe.hash) == 8
     assert recipe.replace(reasons={"epochs": "because"}) == recipe
@@ -143,6 +146,7 @@ def test_hash_ignores_name_and_reasons():
         ("image_size", [32, 32, 3], r"got \[32, 32, 3\]"),
         ("image_size", 32.0, "got 32.0"),
         ("image_size", "224", "got '224'"),
+        ("numeric", "age", r"numeric to be a list of names like \['age'\], got 'age'"),
         ("channels", 0, "channels to be a whole number from 1 to 64, got 0"),
         ("resize", "crop", "resize to be one of 'squash', 'short_side_crop', 'letterbox', got 'crop'"),
         ("sampling", "balance", "got 'balance'. Did you mean 'balanced'"),

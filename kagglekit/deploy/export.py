@@ -11,6 +11,7 @@ import numpy as np
 
 from kagglekit._checks import check_choice
 from kagglekit._files import written_whole
+from kagglekit.inputs.metadata import check_pixels_alone
 from kagglekit.inputs.pipeline import eval_dataset
 from kagglekit.inputs.records import open_records
 from kagglekit.training.inference import inference
@@ -31,9 +32,10 @@ def export(run, path=None, *, format="litert", fold=None):
         Path of the file. The class names stand beside it in a `.txt`, one a line, in the order of the outputs.
 
     Raises:
-        ValueError: for an unknown format, or a path with another extension.
+        ValueError: for an unknown format, a path with another extension, or a network that takes metadata.
     """
     check_choice("format", format, FORMATS)
+    check_pixels_alone(run.recipe, "export")
     fold = run.best_fold if fold is None else fold
     path = Path(path or run.folder / "export" / f"{run.name}-fold{fold}{FORMATS[format]}")
     if path.suffix != FORMATS[format]:
@@ -63,8 +65,9 @@ def check_export(run, path, *, fold, most=64):
         probabilities) and `megabytes` of the file.
 
     Raises:
-        ValueError: if a class differs or a probability by more than 0.01.
+        ValueError: if a class differs or a probability by more than 0.01, or for a network that takes metadata.
     """
+    check_pixels_alone(run.recipe, "check_export")
     recipe = run.recipe.replace(batch_size=min(most, 16))
     dataset = eval_dataset(open_records(run.info["records"]), recipe, fold).take(-(-most // recipe.batch_size))
     images = np.concatenate([batch.numpy() for batch, _, _ in dataset])[:most]

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from kagglekit._checks import check_choice
+from kagglekit.inputs.metadata import beside, metadata_of
 from kagglekit.inputs.mix import MIXES
 from kagglekit.inputs.order import EpochOrder, batch_generator
 from kagglekit.inputs.pictures import Batches
@@ -26,7 +27,7 @@ def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights
     Args:
         records: `Records`.
         recipe: a `Recipe`: `image_size`, `channels`, `resize`, `batch_size`, `policy`, `augment_strength`, `mix`,
-            `sampling`, `subset`, `class_weights` and `seed` are used.
+            `sampling`, `subset`, `class_weights`, `numeric`, `categorical` and `seed` are used.
         folds: numbers of the folds to train on.
         start_epoch: number of the first epoch.
         epochs: number of epochs. Defaults to no end.
@@ -38,7 +39,8 @@ def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights
         `tf.data.Dataset` of `(images, labels)`: float32 in `[0, 255]` of shape `(batch, height, width, channels)` and
         float32 of shape `(batch, classes)`, one-hot for one label a row; with weights `(images, labels, weights)`,
         float32 `(batch,)`. An epoch has `steps_per_epoch` batches, the last of which may be smaller; no batch holds
-        rows of two epochs.
+        rows of two epochs. Where the recipe names columns, `{"pixels": ..., "numbers": ..., "categories": ...}` stands
+        in place of the images: float32 and int32 of shape `(batch, columns)`, those that there are.
 
     Raises:
         ValueError: if a shard is missing or cut, or the recipe does not fit the records.
@@ -62,6 +64,7 @@ def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights
     labels, classes, single = index["label"], len(records.class_names), records.task == "single_label"
     order = EpochOrder(_expected(records, recipe, labels), labels, recipe, records.mean_bytes(parts))
     row_weights = _row_weights(records, recipe, index["image_id"], labels, weights)
+    columns = metadata_of(records, recipe, parts)
     steps, mix = order.steps, MIXES[recipe.mix]
     mixed_until = recipe.frozen_epochs + recipe.epochs - recipe.unmixed_epochs if recipe.unmixed_epochs else np.inf
 
@@ -74,12 +77,13 @@ def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights
         if mix is not None and epoch < mixed_until:
             rng = batch_generator(recipe.seed, epoch, number)
             images, targets, chosen = mix(images, targets, chosen, rng)
-        return (images, targets) if chosen is None else (images, targets, chosen)
+        inputs = beside(columns, numbers, images)
+        return (inputs, targets) if chosen is None else (inputs, targets, chosen)
 
-    types = (tf.float32,) * (2 if row_weights is None else 3)
-    shapes = ((None, *batches.shape[1:]), (None, classes), (None,))
+    made = (_inputs_spec(columns, batches), tf.TensorSpec((None, classes)), tf.TensorSpec((None,)))
     stop = tf.int64.max if epochs is None else (start_epoch + epochs) * steps
-    return _side_by_side(batch, range(start_epoch * steps, stop), types, shapes, parallel_calls)
+    spec = made[:2] if row_weights is None else made
+    return _side_by_side(batch, range(start_epoch * steps, stop), spec, parallel_calls)
 
 
 def steps_per_epoch(records, recipe, folds):
@@ -93,7 +97,7 @@ def eval_dataset(records, recipe, parts, *, view="identity", cache=False, parall
 
     Args:
         records: `Records`.
-        recipe: a `Recipe`: `image_size`, `channels`, `resize` and `batch_size` are used.
+        recipe: a `Recipe`: `image_size`, `channels`, `resize`, `batch_size`, `numeric` and `categorical` are used.
         parts: a fold's number, a list of them, or `"test"`.
         view: a test-time view, see `kagglekit.inputs.views.VIEWS`; or an integer from 0: the picture as the recipe's
             policy augments it in the pass of that number.
@@ -104,7 +108,8 @@ def eval_dataset(records, recipe, parts, *, view="identity", cache=False, parall
 
     Returns:
         `tf.data.Dataset` of `(images, labels, image_ids)`: float32 in `[0, 255]`, int64 class numbers (-1 for test; for
-        another task than one label a row float32 `(batch, classes)`) and strings. The last batch may be smaller.
+        another task than one label a row float32 `(batch, classes)`) and strings. The last batch may be smaller. Where
+        the recipe names columns, a dict stands in place of the images, as in `train_dataset`.
 
     Raises:
         as `train_dataset`.
@@ -112,30 +117,39 @@ def eval_dataset(records, recipe, parts, *, view="identity", cache=False, parall
     check_view(view)
     batches = Batches(records, recipe, parts, view, workers=None if parallel_calls is None else 0)
     index = batches.pictures.reader.index
-    labels, ids = index["label"], index["image_id"]
+    labels, ids, columns = index["label"], index["image_id"], metadata_of(records, recipe, parts)
 
     def batch(step):
         numbers = np.arange(step * recipe.batch_size, min((step + 1) * recipe.batch_size, len(labels)))
-        return batches.make(numbers), labels[numbers], np.char.encode(ids[numbers], "utf-8").astype(object)
+        names = np.char.encode(ids[numbers], "utf-8").astype(object)
+        return beside(columns, numbers, batches.make(numbers)), labels[numbers], names
 
     single = records.task == "single_label"
-    types = (tf.float32, tf.int64 if single else tf.float32, tf.string)
-    shapes = ((None, *batches.shape[1:]), (None,) if single else (None, labels.shape[1]), (None,))
-    steps = range(-(-len(labels) // recipe.batch_size))
-    dataset = _side_by_side(batch, steps, types, shapes, parallel_calls)
+    label = tf.TensorSpec((None,), tf.int64) if single else tf.TensorSpec((None, labels.shape[1]))
+    spec = (_inputs_spec(columns, batches), label, tf.TensorSpec((None,), tf.string))
+    dataset = _side_by_side(batch, range(-(-len(labels) // recipe.batch_size)), spec, parallel_calls)
     values = len(labels) * np.prod(batches.shape[1:])
     if not isinstance(cache, bool) or (cache and 4 * values < _free_memory() / 4):
         dataset = dataset.cache("" if cache is True else str(cache)).prefetch(1)
     return dataset
 
 
-def _side_by_side(batch, steps, types, shapes, parallel_calls):
+def _inputs_spec(columns, batches):
+    """What `beside` makes of the columns and a batch of pictures."""
+    example = beside(columns, slice(0), np.empty((0, *batches.shape[1:]), np.float32))
+    return tf.nest.map_structure(lambda array: tf.TensorSpec((None, *array.shape[1:]), array.dtype), example)
+
+
+def _side_by_side(batch, steps, spec, parallel_calls):
     """A dataset of what `batch(step)` returns, several steps at a time, in order."""
+    flat = tf.nest.flatten(spec)
 
     @tf.autograph.experimental.do_not_convert
     def made(step):
-        parts = tf.numpy_function(batch, [step], types, stateful=False)
-        return tuple(tf.ensure_shape(part, shape) for part, shape in zip(parts, shapes, strict=False))
+        types = [part.dtype for part in flat]
+        parts = tf.numpy_function(lambda step: tf.nest.flatten(batch(step)), [step], types, stateful=False)
+        parts = [tf.ensure_shape(part, each.shape) for part, each in zip(parts, flat, strict=True)]
+        return tf.nest.pack_sequence_as(spec, parts)
 
     dataset = tf.data.Dataset.range(steps.start, steps.stop)
     calls = parallel_calls or min(os.cpu_count() or 1, 16)

@@ -1,5 +1,6 @@
 """Write a competition's images as TFRecord shards, one set per fold."""
 
+import dataclasses
 import hashlib
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def write_records(comp, folds, *, record_size=280, quality=95, metadata=(), prep
         folds: fold of each training image, as `assign_folds` gives it.
         record_size: short side of the stored images, pixels; nothing is enlarged.
         quality: of the JPEGs that are written anew, 1 to 100.
-        metadata: names of columns of train and test whose text is stored with each row.
+        metadata: names of columns of train and test whose text is stored with each row, empty where a cell is missing.
         preprocess: what is done to every upright picture before it is reduced and stored: names of
             `kagglekit.inputs.preprocess.PREPROCESS`, or pairs of a name and a dict of the function's arguments, in
             order. `("crop_to_box", {"box": ("y", "x", "height", "width")})` takes each picture's box from these columns
@@ -61,6 +62,14 @@ def write_records(comp, folds, *, record_size=280, quality=95, metadata=(), prep
         lacking = [name for name in metadata if name not in table and len(table)]
         if lacking:
             raise ValueError(f"the {part} table has no column {first_few(lacking)}; it has {list(table.columns)}")
+    cells = []
+    if metadata:
+        comp = dataclasses.replace(comp, train=_as_text(comp.train, metadata), test=_as_text(comp.test, metadata))
+        cells = [  # piece by piece, as in `Competition.hash`
+            content_hash(table.iloc[first : first + 2_000].reindex(columns=metadata).to_numpy().tolist(), length=32)
+            for table in (comp.train, comp.test)
+            for first in range(0, len(table), 2_000)
+        ]
     settings = {"record_size": record_size, "quality": quality, "metadata": list(metadata)}
     steps, per_row = check_preprocess(preprocess), {}
     if steps:
@@ -68,7 +77,7 @@ def write_records(comp, folds, *, record_size=280, quality=95, metadata=(), prep
         per_row = {part: _with_boxes(steps, table) for part, table in (("train", comp.train), ("test", comp.test))}
     boxed = per_row if any(name == "crop_to_box" for name, _ in steps) else {}
     order = hashlib.sha256(folds.to_numpy("<i8").tobytes()).hexdigest()
-    key = content_hash([FORMAT_VERSION, comp.hash, order, settings, *boxed.values()])
+    key = content_hash([FORMAT_VERSION, comp.hash, order, settings, *boxed.values(), *cells])
     folder = Path(folder) if folder else comp.workspace / "records" / key
     if folder.is_dir() and any(folder.iterdir()) and not any(folder.glob("*.tfrec")):
         raise ValueError(f"{folder} holds files but no records; choose an empty or a new folder")
@@ -105,6 +114,18 @@ def write_records(comp, folds, *, record_size=280, quality=95, metadata=(), prep
         write_json(folder / "manifest.json", manifest)
     _remove_others(folder, entries)
     return open_records(folder)
+
+
+def records_of(comp, folds, recipe):
+    """Write what a recipe trains on: `record_size`, `preprocess`, `numeric` and `categorical` are used."""
+    knobs = {"record_size": recipe.record_size, "preprocess": recipe.preprocess, "metadata": recipe.metadata}
+    return write_records(comp, folds, **knobs)
+
+
+def _as_text(table, columns):
+    """A table with text in some columns, also in those that a person has computed."""
+    found = {name: table[name].astype(object) for name in columns if name in table}
+    return table.assign(**{name: cells.where(cells.notna(), "").map(str) for name, cells in found.items()})
 
 
 def _parts(train, folds):

@@ -32,7 +32,7 @@ def describe(model):
     trained = sum(math.prod(weight.shape) for weight in model.trainable_weights)
     multiply_adds = costs["multiply_adds"].sum() / 1e9
     lines = [
-        ("input", _shape(model.inputs[0].shape), "pixels"),
+        ("input", _shape(max((each.shape for each in model.inputs), key=len)), "pixels"),
         ("final feature map", _shape(_feature_map(model)), ""),
         ("output", _shape(model.outputs[0].shape), ""),
         ("layers with weights", int((costs["parameters"] > 0).sum()), ""),

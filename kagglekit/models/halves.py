@@ -1,6 +1,7 @@
 """A network in two halves that share its layers: what is frozen below, what is trained above."""
 
 import math
+import warnings
 
 import keras
 
@@ -14,10 +15,16 @@ def split_at_features(model):
         model: a model of `build_classifier`.
 
     Returns:
-        `(extractor, head)`: pixels to `(batch, filters)`, and those to probabilities.
+        `(extractor, head)`: pixels to `(batch, filters)`, and those to probabilities. Where `model` takes metadata
+        beside the pixels, the latter takes a dict of these and of `features`.
     """
     features = model.get_layer("features").output
-    return keras.Model(model.input, features, name="extractor"), keras.Model(features, model.output, name="head")
+    head = _above(model, features)
+    if not isinstance(model.input, dict):
+        return keras.Model(model.input, features, name="extractor"), head
+    inputs = keras.Input(features.shape[1:], name="features")
+    named = keras.Model(_taken(model, inputs), head(_taken(model, inputs)), name="head")
+    return keras.Model(model.input["pixels"], features, name="extractor"), named
 
 
 def split_below_trained(model):
@@ -30,7 +37,7 @@ def split_below_trained(model):
         model: a model of `build_classifier`, its layers made trainable or not.
 
     Returns:
-        `(lower, upper)`: pixels to activations, and those to what `model` gives.
+        `(lower, upper)`: pixels to activations, and those to what `model` gives; with metadata as `split_at_features`.
 
     Raises:
         ValueError: if no layer with weights lies below such a place.
@@ -50,9 +57,22 @@ def split_below_trained(model):
             "the backbone has no place below its first trained layer where one tensor carries all; use a smaller "
             "unfrozen_layers, or cached_views=0"
         )
-    above = keras.Model(_called(backbone), model.output)
-    inputs = keras.Input(lower.output_shape[1:], name="activations")
-    return lower, keras.Model(inputs, above(upper(inputs)), name="upper")
+    above = _above(model, _called(backbone))
+    inputs = keras.Input(lower.output_shape[1:], name="features")
+    return lower, keras.Model(_taken(model, inputs), above(_taken(model, upper(inputs))), name="upper")
+
+
+def _taken(model, features):
+    """What an upper half takes: features alone, or a dict of them and of the inputs of `model` beside the pixels."""
+    if not isinstance(model.input, dict):
+        return features
+    return {name: tensor for name, tensor in model.input.items() if name != "pixels"} | {"features": features}
+
+
+def _above(model, features):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="When providing `inputs` as a dict")  # features are no input yet
+        return keras.Model(_taken(model, features), model.output, name="head")
 
 
 def _halves(network):

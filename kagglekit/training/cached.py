@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 
+from kagglekit.inputs.metadata import beside, metadata_of
 from kagglekit.inputs.sampling import class_factors, class_weights, epoch_counts, expected_counts
 from kagglekit.training.features import FeatureStore
 from kagglekit.training.inference import predict_features
@@ -15,7 +16,8 @@ class CachedRows:
     Args:
         extractor: Keras model from pixels to what is kept of a row; its weights do not change.
         records: `Records`.
-        recipe: a `Recipe`: `policy`, `sampling`, `subset`, `class_weights`, `batch_size` and `seed` are used as well.
+        recipe: a `Recipe`: `policy`, `sampling`, `subset`, `class_weights`, `batch_size`, `numeric`, `categorical` and
+            `seed` are used as well.
         store: folder of the files.
         passes: number of augmented passes that the rows are seen in, beside the pictures as they are.
 
@@ -42,6 +44,7 @@ class CachedRows:
         self.weights = None
         if recipe.class_weights != "none":
             self.weights = class_weights(self.labels, classes, recipe.class_weights)[self.labels]
+        self._columns = metadata_of(records, recipe, parts)
         features = FeatureStore(extractor, records, recipe, store)
         seen = ["identity", *range(passes if recipe.augment_strength else 0)]
         self.views = [features.read(parts, view) for view in seen]
@@ -65,10 +68,11 @@ class CachedRows:
                 chosen = order[start : start + size]
                 seen = zip(views[start : start + size], chosen, strict=True)
                 features = np.stack([self.views[view][row] for view, row in seen]).astype(np.float32)
-                batch = features, self.targets[chosen]
+                batch = beside(self._columns, chosen, features, "features"), self.targets[chosen]
                 yield batch if self.weights is None else (*batch, self.weights[chosen])
 
     def predict(self, infer, fold):
         """Predict the rows that a fold holds out; returns what `predict_rows` does."""
         own = np.flatnonzero(self.own(fold))
-        return predict_features(infer, self.views[0][own]), self.labels[own], self.image_ids[own]
+        columns = {name: values[own] for name, values in self._columns.items()}
+        return predict_features(infer, self.views[0][own], columns), self.labels[own], self.image_ids[own]

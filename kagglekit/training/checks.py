@@ -6,8 +6,9 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from kagglekit.competition.tables import row_folds
+from kagglekit.inputs.metadata import fitted_encoder
 from kagglekit.inputs.pipeline import eval_dataset, train_dataset
-from kagglekit.inputs.writing import write_records
+from kagglekit.inputs.writing import records_of
 from kagglekit.models.heads import with_probabilities
 from kagglekit.predictions import metrics
 from kagglekit.training.inference import inference, predict_rows
@@ -82,7 +83,7 @@ def sanity_checks(comp, folds, recipe, *, fold=None):
     plain = recipe.replace(policy="none", mix="none", dropout=0.0, label_smoothing=0.0, batch_size=32)
     others = [number for number in records.folds if number != fold]
     images, targets, *_ = next(iter(train_dataset(records, plain, others)))
-    images, targets = images.numpy(), targets.numpy()
+    targets = targets.numpy()
     model, stage = _network(records, plain)
     first = _score(model, images, targets)["loss"]
     chance = float(np.log(len(comp.class_names)))
@@ -112,14 +113,15 @@ def _line(check, found, expected, good):
 
 def _records(comp, folds, recipe, fold):
     folds = row_folds(comp, folds)
-    records = write_records(comp, folds, record_size=recipe.record_size, preprocess=recipe.preprocess)
+    records = records_of(comp, folds, recipe)
     return records, records.folds[0] if fold is None else fold
 
 
 def _network(records, recipe):
     """A fresh network with the layers of its last stage set to be trained, and that stage."""
     keras.utils.set_random_seed(recipe.seed)
-    model = model_from_recipe(len(records.class_names), recipe, task=records.task)
+    encoder = fitted_encoder(records, recipe)
+    model = model_from_recipe(len(records.class_names), recipe, task=records.task, encoder=encoder)
     stage = stages(recipe, model)[-1]
     set_trainable(model, stage, recipe)
     return model, stage

@@ -11,8 +11,9 @@ from tqdm.auto import tqdm
 
 from kagglekit._files import content_hash, written_whole
 from kagglekit.competition.tables import row_folds
+from kagglekit.inputs.metadata import check_pixels_alone
 from kagglekit.inputs.records import worker_processes
-from kagglekit.inputs.writing import write_records
+from kagglekit.inputs.writing import records_of
 from kagglekit.predictions.metrics import check_metric
 from kagglekit.training.fold_trainer import FoldTrainer
 from kagglekit.training.runs import adopt_folds, open_run
@@ -45,7 +46,8 @@ def cross_validate(comp, folds, recipe, *, build_model=None, fold_numbers=None, 
         `Run`, with `score`, `oof`, `history` and `model(fold)`.
 
     Raises:
-        ValueError: if the competition's metric is unknown, or images lack a fold.
+        ValueError: if the competition's metric is unknown, images lack a fold, train or test a column that the recipe
+            names, or `build_model` is given with a recipe that names columns.
         FloatingPointError: if the loss becomes NaN; finished folds stay usable.
         RuntimeError: if the saved network does not predict what the trained one did.
         OSError: if a file cannot be written, on a full disk for instance; the next call goes on.
@@ -60,7 +62,9 @@ def cross_validate(comp, folds, recipe, *, build_model=None, fold_numbers=None, 
     """
     check_metric(comp.metric, comp.task)
     folds = row_folds(comp, folds)
-    records = write_records(comp, folds, record_size=recipe.record_size, preprocess=recipe.preprocess)
+    if build_model:
+        check_pixels_alone(recipe, "build_model")
+    records = records_of(comp, folds, recipe)
     model_key = _source_key(build_model) if build_model else None
     run = open_run(comp, folds, recipe, records, model_key=model_key, parent=parent, fold_numbers=fold_numbers)
     tf.config.experimental.enable_op_determinism()

@@ -32,7 +32,7 @@ class FeatureStore:
 
     def __init__(self, extractor, records, recipe, folder):
         self._extractor, self._records, self._folder = extractor, records, folder
-        self._recipe = recipe.replace(batch_size=_BATCH)
+        self._recipe = recipe.replace(batch_size=_BATCH, numeric=(), categorical=())
         self._infer, weights = None, 0
         for value in extractor.get_weights():
             weights = zlib.crc32(np.ascontiguousarray(value), weights)

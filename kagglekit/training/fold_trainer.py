@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pandas as pd
 
+from kagglekit.inputs.metadata import fitted_encoder
 from kagglekit.inputs.pipeline import eval_dataset, steps_per_epoch, train_dataset
 from kagglekit.models.halves import split_at_features, split_below_trained
 from kagglekit.models.heads import with_probabilities
@@ -51,12 +52,13 @@ class FoldTrainer:
         keras.utils.set_random_seed(recipe.seed)
         classes = len(records.class_names)
         offset, scale = _units(records)
+        encoder = fitted_encoder(records, recipe)
 
         def build(size):
             sized = recipe.replace(image_size=size, first_sizes=())
             if build_model:
                 return build_model(classes, sized)
-            return model_from_recipe(classes, sized, task=records.task, offset=offset, scale=scale)
+            return model_from_recipe(classes, sized, task=records.task, offset=offset, scale=scale, encoder=encoder)
 
         self.model = build(recipe.image_size)
         self.saved = with_probabilities(self.model)

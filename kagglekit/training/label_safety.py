@@ -5,6 +5,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from kagglekit.inputs.augment import check_policy
+from kagglekit.inputs.metadata import check_pixels_alone
 from kagglekit.inputs.records import open_records
 from kagglekit.inputs.samples import Samples
 from kagglekit.training.inference import inference
@@ -39,11 +40,13 @@ def label_safety(run, *, policy=None, fold=None, rows=500, seed=0):
         more often than the other classes do) with its share `turned`, and `verdict`. `attrs["verdict"]` sums up.
 
     Raises:
-        ValueError: if the run has no finished fold or another task, the policy is empty, or the images have changed.
+        ValueError: if the run has no finished fold, another task or columns of metadata, the policy is empty, or the
+            images have changed.
     """
     recipe, info = run.recipe, run.info
     if run.task != "single_label":
         raise ValueError(f"label_safety is for one label a row, {run.name} is of the task {run.task!r}")
+    check_pixels_alone(recipe, "label_safety")
     fold = run.finished_folds[0] if fold is None and run.finished_folds else fold
     if fold not in run.finished_folds:
         raise ValueError(f"{run.name} has no network of fold {fold}; finished folds: {run.finished_folds}")

@@ -7,6 +7,7 @@ import keras
 
 from kagglekit.models.heads import add_head, build_extractor, freeze_backbone, unfreeze_backbone
 from kagglekit.models.losses import make_loss
+from kagglekit.models.metadata import add_metadata
 from kagglekit.models.optimizers import layer_scales, make_optimizer, make_schedule
 
 
@@ -54,8 +55,11 @@ def _tuning(name, first, epochs, recipe, shares):
     return found
 
 
-def model_from_recipe(outputs, recipe, *, task="single_label", offset=0.0, scale=1.0):
-    """Build the network that a recipe names; `task`, `offset` and `scale` as in `add_head`."""
+def model_from_recipe(outputs, recipe, *, task="single_label", offset=0.0, scale=1.0, encoder=None):
+    """Build the network that a recipe names; `task`, `offset` and `scale` as in `add_head`.
+
+    With an encoder of metadata, as `fitted_encoder` gives it, it takes these beside the pixels.
+    """
     extractor = build_extractor(
         recipe.backbone,
         weights=recipe.weights,
@@ -65,6 +69,7 @@ def model_from_recipe(outputs, recipe, *, task="single_label", offset=0.0, scale
         activation=recipe.activation,
         initializer=recipe.initializer,
     )
+    extractor = add_metadata(extractor, encoder) if encoder else extractor
     head = {"kind": recipe.head, "multi_dropout": recipe.multi_dropout, "neck": recipe.neck}
     return add_head(extractor, outputs, task=task, dropout=recipe.dropout, offset=offset, scale=scale, head=head)
 
@@ -104,7 +109,10 @@ def set_trainable(model, stage, recipe):
 
 def same_layers(model):
     """Return a network of the same layers with an optimizer and traced functions of its own."""
-    return keras.Model(model.inputs, model.outputs, name=model.name) if is_functional(model) else model
+    if not is_functional(model):
+        return model
+    inputs = model.inputs if len(model.inputs) == 1 else model.input  # the latter knows the names
+    return keras.Model(inputs, model.outputs, name=model.name)
 
 
 def is_functional(model):

@@ -5,6 +5,7 @@ from tqdm.auto import tqdm
 
 from kagglekit._checks import check_choice
 from kagglekit.inputs.augment import check_policy
+from kagglekit.inputs.metadata import metadata_of
 from kagglekit.inputs.pipeline import eval_dataset
 from kagglekit.inputs.records import open_records
 from kagglekit.inputs.views import DIHEDRAL, VIEWS
@@ -105,7 +106,8 @@ def _predictor(run, records):
     def predicted(fold, parts, view):
         features, index = store.read(parts, view), records.index(parts)
         labels = index["label"] if run.task == "single_label" else index["label"].astype(np.float32)
-        return predict_features(heads[fold], features), labels, index["image_id"]
+        columns = metadata_of(records, run.recipe, parts)
+        return predict_features(heads[fold], features, columns), labels, index["image_id"]
 
     return predicted
 

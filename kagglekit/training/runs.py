@@ -54,7 +54,7 @@ class Run:
         return self.finished_folds == self.info["folds"]
 
     def model(self, fold):
-        """Load the network of a fold, ready to predict: float pixels in `[0, 255]` to probabilities."""
+        """Load the network of a fold, ready to predict: what `eval_dataset` gives with its recipe to probabilities."""
         import keras
 
         path = self.fold_folder(fold) / "model.keras"

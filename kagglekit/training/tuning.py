@@ -7,7 +7,7 @@ import pandas as pd
 
 from kagglekit._checks import check_choice
 from kagglekit._files import content_hash, written_whole
-from kagglekit.inputs.writing import write_records
+from kagglekit.inputs.writing import records_of
 from kagglekit.predictions import metrics
 from kagglekit.training.cross_validation import cross_validate
 
@@ -50,7 +50,7 @@ def tune(comp, folds, recipe, *, space="baseline", max_trials=20, fold_numbers=N
     if max_trials < 1:
         raise ValueError(f"expected max_trials of 1 or more, got {max_trials}")
     numbers = sorted(int(fold) for fold in folds.unique()) if fold_numbers is None else list(fold_numbers)
-    records = write_records(comp, folds, record_size=recipe.record_size, preprocess=recipe.preprocess)
+    records = records_of(comp, folds, recipe)
     name = study or f"{space}-{content_hash([recipe.hash, records.identity, numbers])}"
     folder = comp.workspace / "tuning" / name
     tuner = _make_tuner(comp, folds, recipe, space, max_trials, numbers, folder)
