@@ -68,9 +68,10 @@ def test_a_refit_is_the_network_of_a_fold_that_holds_only_other_rows(digits, qui
     assert same_weights(*with_and_without_a_fold_more(digits, recipe, my_network))
 
 
-@pytest.mark.parametrize("clip", [0.0, 1.0])  # heads trained as one, and one by one
-def test_so_is_a_refit_of_a_frozen_stage(digits, quick_recipe, workspace, clip):
-    recipe = quick_recipe.replace(weights="imagenet", frozen_epochs=2, epochs=0, clip=clip)
+# Heads trained as one; and one by one, with fine-tuning on kept activations after it
+@pytest.mark.parametrize("knobs", [{"epochs": 0}, {"clip": 1.0, "epochs": 1, "cached_views": 1}])
+def test_so_is_a_refit_of_what_is_trained_on_a_frozen_part(digits, quick_recipe, workspace, knobs):
+    recipe = quick_recipe.replace(weights="imagenet", frozen_epochs=2, **knobs)
     refit, fold = with_and_without_a_fold_more(digits, recipe, small_classifier)
     assert same_weights(refit, fold, atol=1e-5)
     assert not np.allclose(refit.get_weights()[-1], 0), "the head was not trained"
