@@ -50,6 +50,8 @@ _MODULE_OF = {
     "suggest_recipe": "training.suggest",
     "plan": "training.suggest",
     "cross_validate": "training.cross_validation",
+    "cross_validate_seeds": "training.seeds",
+    "refit": "training.refit",
     "Run": "training.runs",
     "list_runs": "training.runs",
     "best_run": "training.runs",

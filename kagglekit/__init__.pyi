@@ -54,8 +54,10 @@ from kagglekit.reports.plots import plot_trials as plot_trials
 from kagglekit.training.cross_validation import cross_validate as cross_validate
 from kagglekit.training.label_safety import label_safety as label_safety
 from kagglekit.training.prediction import predict as predict
+from kagglekit.training.refit import refit as refit
 from kagglekit.training.runs import Run as Run
 from kagglekit.training.runs import list_runs as list_runs
+from kagglekit.training.seeds import cross_validate_seeds as cross_validate_seeds
 from kagglekit.training.suggest import plan as plan
 from kagglekit.training.suggest import suggest_recipe as suggest_recipe
 from kagglekit.training.tuning import read_trials as read_trials

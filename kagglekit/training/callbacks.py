@@ -60,7 +60,8 @@ class HeldOut(keras.callbacks.Callback):
     """Predict the held-out fold after each epoch, score it by the exact metric, and keep the best weights if asked to.
 
     Args:
-        predict: function without arguments that returns `(probabilities, labels, image_ids)` of the held-out fold.
+        predict: function without arguments that returns `(probabilities, labels, image_ids)` of the held-out fold; of
+            none, where all rows are trained on.
         metric: name of the metric.
         task: as in `Competition`.
         stage: name of the stage, for the history.
@@ -86,7 +87,7 @@ class HeldOut(keras.callbacks.Callback):
         row |= held_out_scores(labels, probabilities, self.metric, self.task)
         row["learning_rate"] = float(self.model.optimizer.learning_rate)
         row["seconds"] = round(time.monotonic() - self.started, 2)
-        state, score = self.state, row[f"held_out_{self.metric}"]
+        state, score = self.state, row.get(f"held_out_{self.metric}")
         state["rows"].append(row)
         if not self.patience:
             state["last"] = probabilities
@@ -102,7 +103,9 @@ class HeldOut(keras.callbacks.Callback):
 
 
 def held_out_scores(labels, probabilities, metric, task):
-    """Return an epoch's `held_out_loss` and `held_out_<metric>`."""
+    """Return an epoch's `held_out_loss` and `held_out_<metric>`; nothing where no row was held out."""
+    if not len(labels):
+        return {}
     return {
         "held_out_loss": metrics.score(metrics.loss_of(task), labels, probabilities, task),
         f"held_out_{metric}": metrics.score(metric, labels, probabilities, task),

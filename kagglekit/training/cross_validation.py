@@ -65,7 +65,7 @@ def cross_validate(comp, folds, recipe, *, build_model=None, fold_numbers=None, 
     if build_model:
         check_pixels_alone(recipe, "build_model")
     records = records_of(comp, folds, recipe)
-    model_key = _source_key(build_model) if build_model else None
+    model_key = source_key(build_model) if build_model else None
     run = open_run(comp, folds, recipe, records, model_key=model_key, parent=parent, fold_numbers=fold_numbers)
     tf.config.experimental.enable_op_determinism()
     adopt_folds(comp, run)
@@ -106,21 +106,36 @@ def _train(run, trainer, fold, bar):
     """Train a fold; return a line that stays, also where no bar is shown (logs, executed notebooks)."""
     started = time.monotonic()
     title = f"fold {run.info['folds'].index(fold) + 1} of {len(run.info['folds'])}"
-    state_file = run.folder / f"fold{fold}.state.npz"
-    try:
-        with written_whole(run.fold_folder(fold)) as folder:
-            folder.mkdir()
-            trainer.train(fold, folder, state_file, bar, title)
-    except OSError as error:
-        raise OSError(
-            f"{title} could not be written below {run.folder}: {error}. Finished folds are kept and this one goes on "
-            "after its last whole epoch: free some space, then call kk.cross_validate again"
-        ) from error
-    state_file.unlink(missing_ok=True)
+    train_into(run.fold_folder(fold), trainer, fold, bar, title)
     return f"{title}: {run.info['metric']} {run.scores()[fold]:.4f} ({time.monotonic() - started:.0f} s)"
 
 
-def _source_key(function):
+def train_into(folder, trainer, fold, bar, title, *, call="kk.cross_validate"):
+    """Let a trainer fill a folder, whole or not at all; what it goes on from stands beside the folder until then.
+
+    Args:
+        folder: the folder.
+        trainer, fold, bar, title: as `FoldTrainer.train` takes them.
+        call: the function that takes the training up again, for the error.
+
+    Raises:
+        OSError: if a file cannot be written.
+    """
+    state_file = folder.with_name(f"{folder.name}.state.npz")
+    try:
+        with written_whole(folder) as temporary:
+            temporary.mkdir()
+            trainer.train(fold, temporary, state_file, bar, title)
+    except OSError as error:
+        raise OSError(
+            f"{title} could not be written below {folder.parent}: {error}. Finished folds are kept and this one goes "
+            f"on after its last whole epoch: free some space, then call {call} again"
+        ) from error
+    state_file.unlink(missing_ok=True)
+
+
+def source_key(function):
+    """Return the text that names a network of the user's own: a hash of the name and source of its function."""
     try:
         return content_hash([function.__qualname__, inspect.getsource(function)])
     except (OSError, TypeError):

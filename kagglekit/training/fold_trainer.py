@@ -12,6 +12,7 @@ from kagglekit.models.halves import split_at_features, split_below_trained
 from kagglekit.models.heads import with_probabilities
 from kagglekit.training.cached import CachedRows
 from kagglekit.training.callbacks import HeldOut, Progress, Reseed
+from kagglekit.training.events import EVENTS, write_events
 from kagglekit.training.frozen import train_heads
 from kagglekit.training.inference import inference, predict_rows
 from kagglekit.training.networks import (
@@ -44,9 +45,14 @@ class FoldTrainer:
         build_model: function `(num_classes, recipe)` that returns a network, or None for the recipe's own.
         metric: name of the competition's metric.
         store: folder for the frozen backbone's features.
+        folds: folds to train. Defaults to those of the records; a number that none of them has trains on all rows.
+
+    Attributes:
+        ends: dict of each stage to the number (from 1) of the epoch after which `fit` ends it; may be lowered.
     """
 
-    def __init__(self, records, recipe, build_model, metric, store):
+    def __init__(self, records, recipe, build_model, metric, store, folds=None):
+        self.folds = records.folds if folds is None else folds
         self.records, self.recipe, self.metric, self.store = records, recipe, metric, store
         keras.utils.clear_session()
         keras.utils.set_random_seed(recipe.seed)
@@ -67,13 +73,15 @@ class FoldTrainer:
         self._models[recipe.image_size] = self.model
         # Traced once for all epochs and stages
         self._infer = {size: inference(with_probabilities(model)) for size, model in self._models.items()}
-        self._steps = {fold: steps_per_epoch(records, recipe, self._others(fold)) for fold in records.folds}
+        self._steps = {fold: steps_per_epoch(records, recipe, self._others(fold)) for fold in self.folds}
+        self.ends = {stage: stage.first + stage.epochs for stage in self.stages}
         self._compiled, self._cached, self._heads = {}, {}, None
         self._first_values = _values(self.model.variables)
 
     def steps(self, fold):
         """Return the number of steps that training a fold takes, over all stages but that of all folds at once."""
-        return self._steps[fold] * sum(stage.epochs for stage in self.stages if not self._stacked(stage))
+        fitted = [stage for stage in self.stages if not self._stacked(stage)]
+        return self._steps[fold] * sum(self.ends[stage] - stage.first for stage in fitted)
 
     def prepare(self):
         """Train what all folds share, so that its files are there for other processes."""
@@ -84,7 +92,7 @@ class FoldTrainer:
                 self._halves(stage)
 
     def train(self, fold, folder, state_file, bar, title):
-        """Train one fold and write `model.keras`, `oof.npz` and `history.csv` into a folder.
+        """Train one fold and write its network, `oof.npz` (of a fold with rows) and history into a folder.
 
         Args:
             fold: number of the fold that is held out.
@@ -109,8 +117,9 @@ class FoldTrainer:
             history = history + rows
         self._save(folder, fold, last)
         table = pd.DataFrame(history)
-        table.insert(0, "fold", fold)
+        table.insert(0, "fold", fold if fold in self.records.folds else "refit")
         table.to_csv(folder / "history.csv", index=False)
+        write_events(folder / EVENTS, table)
 
     def _fit(self, number, fold, history, begun, state_file, bar, title):
         """Train a stage by `fit`; return its lines of history and the predictions of the held-out fold."""
@@ -146,12 +155,12 @@ class FoldTrainer:
         averages = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if recipe.ema else []
         for callback in averages if about else []:
             callback._ema_weights_in_model = True  # the state was kept after the swap, which Keras has no word for
-        if not watcher.ended and first < stage.first + stage.epochs:
+        if not watcher.ended and first < self.ends[stage]:
             network.fit(
                 batches(first),
                 steps_per_epoch=self._steps[fold],
                 initial_epoch=first,
-                epochs=stage.first + stage.epochs,
+                epochs=self.ends[stage],
                 callbacks=[
                     Progress(bar, f"{title}, {stage.name}"),
                     Reseed(recipe.seed, fold),
@@ -196,21 +205,26 @@ class FoldTrainer:
 
     def _seen(self, stage, fold):
         """Two functions: from a stage's first epoch to its batches of a fold, and one that predicts the rest."""
+        held_out = fold in self.records.folds
         if self._from_cache(stage):
             rows, _, infer = self._halves(stage)
-            return partial(rows.batches, fold), partial(rows.predict, infer, fold)
-        recipe = self.recipe.replace(image_size=stage.size)
-        held_out = eval_dataset(self.records, recipe, fold, cache=True)
-        return (
-            lambda first: train_dataset(self.records, recipe, self._others(fold), start_epoch=first),
-            partial(predict_rows, self._infer[stage.size], held_out),
-        )
+            return partial(rows.batches, fold), partial(rows.predict, infer, fold) if held_out else self._nothing
+        recipe, predict = self.recipe.replace(image_size=stage.size), self._nothing
+        if held_out:
+            dataset = eval_dataset(self.records, recipe, fold, cache=True)
+            predict = partial(predict_rows, self._infer[stage.size], dataset)
+        return lambda first: train_dataset(self.records, recipe, self._others(fold), start_epoch=first), predict
+
+    def _nothing(self):
+        """What there is to predict where no row is held out, in the form of `predict_rows`."""
+        none = np.zeros((0, len(self.records.class_names)), np.float32)
+        return none, none, np.array([], dtype=str)
 
     def _trained_heads(self, stage):
         """What `train_heads` gives; all folds' heads are trained when the first is asked for."""
         if self._heads is None:
             rows, head, _ = self._halves(stage)
-            self._heads = train_heads(rows, head, stage, self.records, self.recipe, self.metric)
+            self._heads = train_heads(rows, head, stage, self.records, self.recipe, self.metric, self.folds)
         return self._heads
 
     def _network(self, stage):
@@ -232,14 +246,16 @@ class FoldTrainer:
         return network
 
     def _save(self, folder, fold, last):
-        """Save the network without an optimizer, load it again and compare what both say of a few held-out images."""
+        """Save the network without an optimizer, load it again and compare what both say of a few images."""
+        held_out = fold in self.records.folds
         same_layers(self.saved).save(folder / "model.keras")
         loaded = keras.saving.load_model(folder / "model.keras", compile=False, safe_mode=True)
         few = self.recipe.replace(batch_size=min(_CHECKED, self.recipe.batch_size))
-        images = next(iter(eval_dataset(self.records, few, fold)))[0]
+        images = next(iter(eval_dataset(self.records, few, fold if held_out else self.records.folds[0])))[0]
         trained = self._infer[self.recipe.image_size](images).numpy()
         unit = max(1, float(np.abs(trained).max()))  # a regression may predict thousands
-        if np.abs(last[: len(trained)] - trained).max() > 0.05 * unit:  # features are kept in half precision
+        # Features are kept in half precision
+        if held_out and np.abs(last[: len(trained)] - trained).max() > 0.05 * unit:
             raise RuntimeError(
                 f"the head of fold {fold} was trained on features that the network does not give; remove the folder "
                 f"{self.store} and start again"
@@ -250,6 +266,8 @@ class FoldTrainer:
                 f"the saved network predicts up to {difference:.2g} away from the trained one; a layer does not save "
                 "all its state (see keras#20147). Finished folds are kept; change the network and start again"
             )
+        if not held_out:
+            return
         index = self.records.index(fold)
         labels = index["label"] if self.records.task == "single_label" else index["label"].astype(np.float32)
         np.savez(folder / "oof.npz", probabilities=last, labels=labels, image_ids=index["image_id"])

@@ -7,7 +7,7 @@ from kagglekit.training.networks import loss_of, optimizer_of
 from kagglekit.training.stacked_heads import StackedHeads
 
 
-def train_heads(rows, head, stage, records, recipe, metric):
+def train_heads(rows, head, stage, records, recipe, metric, folds=None):
     """Train one head for each fold.
 
     Args:
@@ -17,21 +17,23 @@ def train_heads(rows, head, stage, records, recipe, metric):
         records: `Records`.
         recipe: a `Recipe`.
         metric: name of the competition's metric.
+        folds: to train a head for; one that no row has trains on all rows. Defaults to those of the records.
 
     Returns:
         Dict of fold -> `(values, lines, predictions)`: the head's variables, the lines of history, and the predictions
         of the fold's own rows.
     """
-    heads = StackedHeads(head, rows.folds, rows.views, rows.targets, rows.labels, rows.weights)
+    folds = records.folds if folds is None else folds
+    heads = StackedHeads(head, rows.folds, rows.views, rows.targets, rows.labels, rows.weights, folds)
     optimizer = optimizer_of(recipe, stage, heads.steps(rows.expected, recipe.batch_size) * stage.epochs, None)
-    lines = {fold: [] for fold in records.folds}
+    lines = {fold: [] for fold in folds}
     started, last = time.monotonic(), None
 
     def on_epoch(epoch, losses, predictions):
         nonlocal started, last
         rate, seconds = float(optimizer.learning_rate), time.monotonic() - started
         started, last = time.monotonic(), predictions
-        for fold, loss in zip(records.folds, losses, strict=True):
+        for fold, loss in zip(folds, losses, strict=True):
             own = rows.own(fold)
             line = {"stage": stage.name, "epoch": stage.first + epoch + 1, "loss": float(loss)}
             line |= held_out_scores(rows.labels[own], predictions[own], metric, records.task)
@@ -46,4 +48,4 @@ def train_heads(rows, head, stage, records, recipe, metric):
         recipe=recipe,
         on_epoch=on_epoch,
     )
-    return {fold: (heads.values(fold), lines[fold], last[rows.own(fold)]) for fold in records.folds}
+    return {fold: (heads.values(fold), lines[fold], last[rows.own(fold)]) for fold in folds}

@@ -17,14 +17,17 @@ from kagglekit.training.features import FeatureStore
 from kagglekit.training.inference import inference, predict_features, predict_rows
 
 
-def predict(run, *, tta="auto"):
-    """Predict the training rows out-of-fold and the test rows by the mean of the folds' networks.
+def predict(run, *, tta="auto", networks="folds"):
+    """Predict the training rows out-of-fold and the test rows by the mean of the run's networks.
 
     Args:
         run: a complete `Run`.
         tta: test-time views. `"auto"` tries, beside the picture itself, the flips that the run's policy trains with
             and a slight zoom, and keeps a view only if adding it makes the out-of-fold metric better, or leaves it
             as it is and lowers the loss. A list of names from `kagglekit.inputs.views.VIEWS` is used as it is.
+        networks: which predict the test rows: `"folds"`, `"refit"` (the one that `kk.refit` trained on all rows) or
+            `"both"` (each of them with the same weight). The out-of-fold rows always come from the folds; with a refit
+            their score is an estimate for the test rows, usually a little low, since its network saw more rows.
 
     Returns:
         `Predictions`; `info["views"]` names the views and `info["tried"]` what each would have scored. The result is
@@ -32,20 +35,24 @@ def predict(run, *, tta="auto"):
 
     Raises:
         ValueError: if the run is not complete, or a view is unknown.
+        FileNotFoundError: if the refit is asked for and there is none yet.
     """
+    check_choice("networks", networks, ("folds", "refit", "both"))
     if not run.complete:
         raise ValueError(f"{run!r} is not complete; call kk.cross_validate with its recipe again to finish it")
     recipe, info = run.recipe, run.info
     for view in [] if tta == "auto" else tta:
         check_choice("view", view, VIEWS)
     size = recipe.image_size if isinstance(recipe.image_size, int) else "x".join(map(str, recipe.image_size))
-    stored = run.folder / "predictions" / f"{tta if tta == 'auto' else '+'.join(tta)}-{size}.npz"
+    suffix = "" if networks == "folds" else f"-{networks}"
+    stored = run.folder / "predictions" / f"{tta if tta == 'auto' else '+'.join(tta)}-{size}{suffix}.npz"
     if stored.is_file():
         return Predictions.load(stored)
     records = open_records(info["records"])
     if records.identity != info["pixels"]:
         raise ValueError(f"the images of {run.name} have changed since it was trained; train it again")
-    seen = _predictor(run, records)
+    members = {"folds": info["folds"], "refit": ["refit"], "both": [*info["folds"], "refit"]}[networks]
+    seen = _predictor(run, records, dict.fromkeys([*info["folds"], *members]))
     known = run.oof_arrays()  # the rows in their order, and the first view
     labels = known["labels"]
 
@@ -59,12 +66,12 @@ def predict(run, *, tta="auto"):
     views, oof, tried = _choose(tta, _candidates(recipe), out_of_fold, labels, info["metric"], run.task)
     test_ids, test = np.array([], dtype=str), np.zeros((0, len(info["class_names"])))
     if "test" in records.manifest["parts"]:
-        rounds = [(fold, view) for view in views for fold in info["folds"]]
+        rounds = [(fold, view) for view in views for fold in members]
         results = [seen(fold, "test", view) for fold, view in tqdm(rounds, desc="predicting test", leave=False)]
         test_ids = results[0][2]
         test = average_probabilities([probabilities for probabilities, _, _ in results])
     predictions = Predictions(
-        name=run.name,
+        name=run.name + suffix,
         class_names=info["class_names"],
         oof_ids=known["image_ids"],
         oof=oof,
@@ -75,18 +82,20 @@ def predict(run, *, tta="auto"):
         metric=info["metric"],
         task=run.task,
         per="image",
-        info={"views": views, "tried": tried, "size": size, "run": run.name},
+        info={"views": views, "tried": tried, "size": size, "run": run.name, "networks": networks},
     )
     predictions.save(stored)
     return predictions
 
 
-def _predictor(run, records):
+def _predictor(run, records, folds):
     """Return a function `(fold, parts, view)` that predicts as `predict_rows` does, by the network of a fold.
+
+    `folds` names those that will be asked for, `"refit"` among them.
 
     Networks that share a frozen backbone look at each picture once for all folds.
     """
-    models = {fold: run.model(fold) for fold in run.info["folds"]}
+    models = {fold: run.model(fold) for fold in folds}
     shared = all(any(layer.name == "features" for layer in model.layers) for model in models.values())
     if shared:
         halves = {fold: split_at_features(model) for fold, model in models.items()}

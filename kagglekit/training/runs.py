@@ -21,7 +21,8 @@ class Run:
     """A cross-validated training run. Made by `kk.cross_validate`, found again by `kk.list_runs`.
 
     The folder holds `recipe.yaml`, `environment.json`, `run.json`, one folder a finished fold (`model.keras`,
-    `oof.npz`, `history.csv`) and `predictions/`. A fold's folder appears when the fold is complete.
+    `oof.npz`, `history.csv` and the same for TensorBoard), `predictions/` and, after `kk.refit`, `refit/`. A fold's
+    folder appears when the fold is complete.
 
     Args:
         folder: where the run lies.
@@ -43,7 +44,7 @@ class Run:
         return read_json(self.folder / "run.json")
 
     def fold_folder(self, fold):
-        return self.folder / f"fold{fold}"
+        return self.folder / (fold if fold == "refit" else f"fold{fold}")
 
     @property
     def finished_folds(self):
@@ -54,12 +55,15 @@ class Run:
         return self.finished_folds == self.info["folds"]
 
     def model(self, fold):
-        """Load the network of a fold, ready to predict: what `eval_dataset` gives with its recipe to probabilities."""
+        """Load the network of a fold, or `"refit"`: from what `eval_dataset` gives with its recipe to probabilities."""
         import keras
 
         path = self.fold_folder(fold) / "model.keras"
         if not path.is_file():
-            raise FileNotFoundError(f"{self.name} has no model of fold {fold}; finished folds: {self.finished_folds}")
+            found = "call kk.refit(run)" if fold == "refit" else f"finished folds: {self.finished_folds}"
+            raise FileNotFoundError(
+                f"{self.name} has no model of {fold if fold == 'refit' else f'fold {fold}'}; {found}"
+            )
         return keras.saving.load_model(path, compile=False, safe_mode=True)
 
     def oof_arrays(self):

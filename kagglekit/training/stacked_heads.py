@@ -33,10 +33,11 @@ class StackedHeads:
         targets: float32 `(rows, outputs)`.
         labels: of the rows, as the metrics and `epoch_counts` take them.
         weights: of the rows in the loss, float32 `(rows,)`, or None.
+        numbers: folds to train a head for; one that no row has trains on all rows. Defaults to those of the rows.
     """
 
-    def __init__(self, head, folds, views, targets, labels, weights=None):
-        self.folds, self.numbers = folds, np.unique(folds)
+    def __init__(self, head, folds, views, targets, labels, weights=None, numbers=None):
+        self.folds, self.numbers = folds, np.unique(folds if numbers is None else numbers)
         self._labels, self._views = labels, len(views)
         self._features = tf.concat([tf.constant(view) for view in views], axis=0)
         self._targets = tf.constant(targets)

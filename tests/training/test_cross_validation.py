@@ -57,7 +57,12 @@ def test_history_has_a_line_per_fold_and_epoch(quick_run):
 def test_the_run_folder_holds_what_the_design_says(quick_run):
     names = {path.name for path in quick_run.folder.iterdir()}
     assert {"recipe.yaml", "environment.json", "run.json", "fold0", "fold1", "fold2"} <= names
-    assert {path.name for path in quick_run.fold_folder(0).iterdir()} == {"model.keras", "oof.npz", "history.csv"}
+    assert {path.name for path in quick_run.fold_folder(0).iterdir()} == {
+        "model.keras",
+        "oof.npz",
+        "history.csv",
+        "events.out.tfevents",
+    }
 
 
 def test_the_same_call_trains_nothing_again(quick_run, digits, quick_folds, quick_recipe):

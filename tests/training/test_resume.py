@@ -1,6 +1,7 @@
 """Runs that are broken off: kills between epochs, full disks, and folds in other processes end with the same bits."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -96,6 +97,25 @@ def test_a_fold_killed_while_it_trains_on_kept_activations_ends_with_the_same_bi
 def test_five_kills_at_random_moments_change_no_bit(records, tmp_path, knobs):
     moments = np.random.default_rng(len(knobs)).integers(1, 3, 5)
     ends_as_an_undisturbed_one(records, tmp_path, moments, RECIPE.replace(epochs=14, **knobs))
+
+
+@pytest.mark.slow
+def test_a_killed_refit_goes_on_at_its_next_epoch_with_the_same_bits(records, digits, tmp_path):
+    some = kk.Competition("some", digits.root, digits.train.iloc[:240].reset_index(drop=True), digits.test[:0])
+    folds = [row % 2 for row in range(240)]
+    run = kk.cross_validate(some, folds, RECIPE.replace(patience=0), fold_numbers=[0])
+    killed = kk.Run(tmp_path / "runs" / run.name)
+    shutil.copytree(run.folder, killed.folder)
+    code = f"import kagglekit as kk, pathlib; kk.refit(kk.Run(pathlib.Path({str(killed.folder)!r})))"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert killed_after_states(process, killed.folder / "refit.state.npz", 2)
+    assert not killed.fold_folder("refit").exists()
+    networks = [kk.refit(one).model("refit").get_weights() for one in (run, killed)]
+    assert all(np.array_equal(one, other) for one, other in zip(*networks, strict=True))
+    assert sorted(path.name for path in killed.folder.iterdir()) == sorted(path.name for path in run.folder.iterdir())
+    lines = [(one.fold_folder("refit") / "history.csv").read_text().splitlines() for one in (run, killed)]
+    assert len(lines[0]) == 1 + RECIPE.epochs
+    assert [line.rsplit(",", 1)[0] for line in lines[0]] == [line.rsplit(",", 1)[0] for line in lines[1]]
 
 
 RUN = """

@@ -1,0 +1,91 @@
+"""One network trained on all rows, with what the folds have found out."""
+
+import time
+
+import tensorflow as tf
+from tqdm.auto import tqdm
+
+from kagglekit.inputs.records import open_records
+from kagglekit.predictions import metrics
+from kagglekit.training.cross_validation import source_key, train_into
+from kagglekit.training.fold_trainer import FoldTrainer
+
+
+def refit(run, *, build_model=None):
+    """Train a run's recipe once more, on all training rows, and keep the network in the run's folder.
+
+    For the test rows (`kk.predict(run, networks="refit")`) and for deployment: one network that saw every image, in
+    place of one per fold that saw a part. No row is left to measure it on; the folds' score stands for it.
+
+    It trains for the recipe's epochs. With `patience` each stage ends after the mean of the folds' best epochs,
+    rounded, at the learning rate that the recipe has there. What was broken off goes on after its last whole epoch with
+    the same bits; what is complete is left as it is.
+
+    Args:
+        run: a complete `Run`.
+        build_model: the function that the run was trained with, if its network was one of your own.
+
+    Returns:
+        The `Run`; `run.model("refit")` loads the network, whose folder also holds `history.csv` without held-out rows.
+
+    Raises:
+        ValueError: if the run is not complete, its images have changed, or `build_model` is not the run's.
+        FloatingPointError: if the loss becomes NaN.
+        RuntimeError: if the saved network does not predict what the trained one did.
+        OSError: if a file cannot be written; the next call goes on.
+
+    Example:
+
+    >>> import kagglekit as kk
+    >>> comp = kk.load_competition("digits")
+    >>> recipe = kk.Recipe(backbone="small_cnn", weights=None, image_size=8, channels=1, frozen_epochs=0, epochs=2)
+    >>> run = kk.cross_validate(comp, kk.assign_folds(comp, 2), recipe)  # doctest: +ELLIPSIS
+    fold 1 of 2: accuracy ...
+    >>> kk.refit(run).model("refit").output_shape  # doctest: +ELLIPSIS
+    refit on 1437 images ...
+    (None, 10)
+    """
+    _check(run, build_model)
+    folder = run.fold_folder("refit")
+    if folder.is_dir():
+        return run
+    records, recipe = open_records(run.info["records"]), run.recipe
+    if records.identity != run.info["pixels"]:
+        raise ValueError(f"the images of {run.name} have changed since it was trained; train it again")
+    tf.config.experimental.enable_op_determinism()
+    number = max(records.folds) + 1  # of a fold without rows: all others are trained on
+    store = run.folder.parent.parent / "features"
+    trainer = FoldTrainer(records, recipe.replace(patience=0), build_model, run.info["metric"], store, [number])
+    if recipe.patience:
+        trainer.ends = {stage: _mean_best_epoch(run, stage) for stage in trainer.stages}
+    started = time.monotonic()
+    with tqdm(total=trainer.steps(number), unit="step") as bar:
+        train_into(folder, trainer, number, bar, "refit", call="kk.refit")
+        bar.write(f"refit on {records.rows(records.folds)} images ({time.monotonic() - started:.0f} s)")
+    return run
+
+
+def _check(run, build_model):
+    if not run.complete:
+        raise ValueError(f"{run!r} is not complete; call kk.cross_validate with its recipe again to finish it")
+    own = run.info["model"] != run.recipe.backbone
+    if own and build_model is None:
+        raise ValueError(
+            f"{run.name} has a network of your own, which a run does not store; call kk.refit(run, build_model=...) "
+            "with the function that it was trained with"
+        )
+    if build_model is not None and source_key(build_model) != run.info["model"]:
+        trained = "another function, or another version of it" if own else f"the backbone {run.recipe.backbone!r}"
+        raise ValueError(
+            f"{run.name} was trained with {trained}, not with build_model={build_model.__qualname__}; "
+            f"{'give that one' if own else 'leave build_model out'}, or train a run with it by kk.cross_validate"
+        )
+
+
+def _mean_best_epoch(run, stage):
+    """The mean, over the folds, of a stage's epoch with the best held-out metric; the first of equal ones."""
+    history, metric = run.history, run.info["metric"]
+    own = history[history["epoch"].between(stage.first + 1, stage.first + stage.epochs)]
+    scores = own.groupby("fold")[f"held_out_{metric}"]
+    best = scores.idxmax() if metrics.METRICS[metric][1] else scores.idxmin()
+    return round(own["epoch"][best].mean())
