@@ -2,13 +2,13 @@
 
 import contextlib
 import dataclasses
-import re
 from pathlib import Path
 
 import yaml
 
-from kagglekit._checks import check_choice, nearest
+from kagglekit._checks import nearest
 from kagglekit._files import content_hash, written_whole
+from kagglekit._knobs import RANGES, check_knobs, in_one_form, plain
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,61 +140,9 @@ class Recipe:
     reasons: dict = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self):
-        sides = self.image_size if isinstance(self.image_size, list | tuple) else (self.image_size,) * 2
-        if len(sides) != 2 or not all(type(side) is int and side >= 8 for side in sides):
-            raise ValueError(
-                f"expected image_size to be an integer or (height, width), 8 pixels or more, got {self.image_size!r}"
-            )
-        # One form for one size: a square is its side.
-        object.__setattr__(self, "image_size", sides[0] if sides[0] == sides[1] else tuple(sides))
-        if not all(type(size) is int and size >= 8 for size in self.first_sizes):
-            raise ValueError(f"expected first_sizes to be integers of 8 pixels or more, got {self.first_sizes!r}")
-        object.__setattr__(self, "first_sizes", tuple(self.first_sizes))
-        if isinstance(self.unfrozen_layers, list | tuple):
-            shares = tuple(self.unfrozen_layers)
-            if not shares or not all(type(each) in (int, float) for each in shares) or list(shares) != sorted(shares):
-                raise ValueError(
-                    "expected several unfrozen_layers to be numbers from 0 to 1 that do not fall, such as [0.2, 0.5], "
-                    f"got {list(shares)!r}"
-                )
-            object.__setattr__(self, "unfrozen_layers", shares)
-        if not isinstance(self.name, str) or not re.fullmatch(r"[\w.-]+", self.name):
-            raise ValueError(f"expected name to be letters, digits, '-', '_' and '.', got {self.name!r}")
-        if self.weights is not None:
-            object.__setattr__(self, "weights", str(self.weights))  # a Path is no plain value
-        if isinstance(self.policy, list | tuple):
-            object.__setattr__(self, "policy", tuple(tuple(pair) for pair in self.policy))
-        for knob, like in (("preprocess", "circle_crop"), ("numeric", "age"), ("categorical", "site")):
-            names = getattr(self, knob)
-            if not isinstance(names, list | tuple):
-                raise ValueError(f"expected {knob} to be a list of names like [{like!r}], got {names!r}")
-            object.__setattr__(self, knob, tuple(n if isinstance(n, str) else tuple(_plain(n)) for n in names))
-        if self.metadata and self.mix != "none":
-            raise ValueError(f"{list(self.metadata)} cannot be mixed as pictures are; use mix='none', not {self.mix!r}")
-        for knob, choices in _CHOICES.items():
-            if not isinstance(getattr(self, knob), dict):  # factors per class
-                check_choice(knob, getattr(self, knob), choices)
-        if self.loss != "auto" and self.loss.startswith("arcface") != (self.head == "cosine"):
-            raise ValueError(
-                f"expected the losses 'arcface' and 'arcface_mixture' with head='cosine' alone, got loss={self.loss!r} "
-                f"and head={self.head!r}"
-            )
-        types = {field.name: field.type for field in dataclasses.fields(self)}
-        for knob, low, high in _RANGES:
-            value, kind = getattr(self, knob), types[knob]
-            parts = _several(value) if kind == float | tuple else (value,)
-            fits = all(type(part) is int or (kind is not int and isinstance(part, float)) for part in parts)
-            if not fits or not low <= min(parts) <= max(parts) <= high:
-                what = "a whole number" if kind is int else "a number"
-                raise ValueError(f"expected {knob} to be {what} from {low:g} to {high:g}, got {value!r}")
-        whole = self.weights is None or 1 in _several(self.unfrozen_layers)
-        if self.cached_views and (whole or self.first_sizes or self.mix != "none"):
-            raise ValueError(
-                "expected cached_views=0 where all layers are trained (weights=None or unfrozen_layers of 1), sizes "
-                "change (first_sizes) or pictures are mixed (mix): nothing that is kept would hold"
-            )
-        if self.frozen_epochs + self.epochs == 0:
-            raise ValueError("expected frozen_epochs or epochs to be at least 1, got 0 for both")
+        for knob, value in in_one_form(self).items():
+            object.__setattr__(self, knob, value)
+        check_knobs(self)
 
     def replace(self, **changes):
         """Return a copy with some knobs changed; an unknown name raises with the nearest one."""
@@ -202,7 +150,7 @@ class Recipe:
 
     def to_dict(self):
         """Return the knobs as a dict of plain values, `reasons` included."""
-        return _plain(dataclasses.asdict(self))
+        return plain(dataclasses.asdict(self))
 
     @classmethod
     def from_dict(cls, values):
@@ -228,7 +176,7 @@ class Recipe:
             raise ValueError(f"{path} is no valid YAML: {error}") from error
         if not isinstance(values, dict):
             raise ValueError(f"expected lines `knob: value` in {path}, got {type(values).__name__}")
-        for knob, *_ in _RANGES:
+        for knob, *_ in RANGES:
             if isinstance(values.get(knob), str):  # YAML 1.1 reads 3e-4, without a point, as text
                 with contextlib.suppress(ValueError):
                     values[knob] = float(values[knob])
@@ -265,61 +213,3 @@ class Recipe:
             f"<b>Recipe {escape(self.name)}</b><table><tr><th>knob</th><th>value</th><th>why</th></tr>{rows}</table>"
             "Next: <code>kk.plan(comp, recipe)</code>, then <code>kk.cross_validate(comp, folds, recipe)</code>"
         )
-
-
-def _several(value):
-    return value if isinstance(value, tuple) else (value,)
-
-
-def _plain(value):
-    """Tuples as lists, which YAML can tell a person."""
-    if isinstance(value, dict):
-        return {name: _plain(part) for name, part in value.items()}
-    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value
-
-
-# What the stages know by these names; a recipe is checked without loading any of them.
-_CHOICES = {
-    "resize": ("squash", "short_side_crop", "letterbox"),
-    "mix": ("none", "mixup", "cutmix", "fmix", "mixup_cutmix"),
-    "sampling": ("none", "label_shuffling", "balanced", "square_root"),
-    "class_weights": ("none", "inverse_frequency", "effective_number"),
-    "pooling": ("avg", "max", "concat", "gem"),
-    "head": ("linear", "cosine", "ordinal"),
-    "neck": ("none", "batch_norm"),
-    "activation": ("relu", "swish", "gelu"),
-    "loss": (
-        "auto", "cross_entropy", "focal", "sparsemax", "generalized_cross_entropy", "symmetric_cross_entropy",
-        "bi_tempered", "quadratic_kappa", "earth_movers", "kl_divergence", "binary_cross_entropy", "binary_focal",
-        "asymmetric", "soft_f1", "mean_squared_error", "mean_absolute_error", "smooth_l1", "arcface", "arcface_mixture",
-    ),
-    "optimizer": ("adamw", "adam", "sgd", "lamb", "lion", "muon", "radam"),
-    "schedule": ("cosine", "one_cycle", "exponential", "step", "constant"),
-}  # fmt: skip
-
-_RANGES = (
-    ("channels", 1, 64),
-    ("record_size", 8, 4096),
-    ("batch_size", 1, 65536),
-    ("augment_strength", 0, 4),
-    ("augment_warmup", 0, 10000),
-    ("unmixed_epochs", 0, 10000),
-    ("subset", 0.001, 1),
-    ("frozen_epochs", 0, 10000),
-    ("frozen_learning_rate", 0, 10),
-    ("frozen_views", 0, 64),
-    ("patience", 0, 10000),
-    ("epochs", 0, 10000),
-    ("learning_rate", 0, 10),
-    ("unfrozen_layers", 0, 1),
-    ("cached_views", 0, 64),
-    ("dropout", 0, 0.99),
-    ("multi_dropout", 1, 16),
-    ("label_smoothing", 0, 0.99),
-    ("weight_decay", 0, 1),
-    ("clip", 0, 1e6),
-    ("layer_decay", 0.01, 1),
-    ("ema", 0, 0.99999),
-    ("warmup", 0, 1),
-    ("seed", 0, 2**31 - 1),
-)

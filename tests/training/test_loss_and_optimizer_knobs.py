@@ -7,6 +7,7 @@ import pytest
 from tqdm import tqdm
 
 import kagglekit as kk
+from kagglekit._knobs import CHOICES
 from kagglekit.inputs.mix import MIXES
 from kagglekit.inputs.sampling import CLASS_WEIGHTS, SAMPLINGS
 from kagglekit.models.heads import KINDS, NECKS
@@ -14,7 +15,6 @@ from kagglekit.models.losses import LOSSES, TASK_LOSSES
 from kagglekit.models.optimizers import OPTIMIZERS, SCHEDULES, make_optimizer, make_schedule
 from kagglekit.models.pooling import POOLINGS
 from kagglekit.predictions.metrics import accuracy
-from kagglekit.recipe import _CHOICES
 from kagglekit.training.fold_trainer import FoldTrainer
 from kagglekit.training.networks import loss_of
 
@@ -33,7 +33,7 @@ def test_a_recipe_knows_the_names_that_the_stages_know():
         "loss": {"auto", *LOSSES} - {"weighted_cross_entropy", "class_balanced", "distillation"},
     }  # fmt: skip
     for knob, names in known.items():
-        assert set(_CHOICES[knob]) == set(names), knob
+        assert set(CHOICES[knob]) == set(names), knob
 
 
 @pytest.mark.parametrize("knob", ["loss", "optimizer", "schedule"])

@@ -1,0 +1,134 @@
+"""What the knobs of a recipe may be: names, ranges, and what does not go together."""
+
+import dataclasses
+import re
+
+from kagglekit._checks import check_choice
+
+# What the stages know by these names; a recipe is checked without loading any of them.
+CHOICES = {
+    "resize": ("squash", "short_side_crop", "letterbox"),
+    "mix": ("none", "mixup", "cutmix", "fmix", "mixup_cutmix"),
+    "sampling": ("none", "label_shuffling", "balanced", "square_root"),
+    "class_weights": ("none", "inverse_frequency", "effective_number"),
+    "pooling": ("avg", "max", "concat", "gem"),
+    "head": ("linear", "cosine", "ordinal"),
+    "neck": ("none", "batch_norm"),
+    "activation": ("relu", "swish", "gelu"),
+    "loss": (
+        "auto", "cross_entropy", "focal", "sparsemax", "generalized_cross_entropy", "symmetric_cross_entropy",
+        "bi_tempered", "quadratic_kappa", "earth_movers", "kl_divergence", "binary_cross_entropy", "binary_focal",
+        "asymmetric", "soft_f1", "mean_squared_error", "mean_absolute_error", "smooth_l1", "arcface", "arcface_mixture",
+    ),
+    "optimizer": ("adamw", "adam", "sgd", "lamb", "lion", "muon", "radam"),
+    "schedule": ("cosine", "one_cycle", "exponential", "step", "constant"),
+}  # fmt: skip
+
+RANGES = (
+    ("channels", 1, 64),
+    ("record_size", 8, 4096),
+    ("batch_size", 1, 65536),
+    ("augment_strength", 0, 4),
+    ("augment_warmup", 0, 10000),
+    ("unmixed_epochs", 0, 10000),
+    ("subset", 0.001, 1),
+    ("frozen_epochs", 0, 10000),
+    ("frozen_learning_rate", 0, 10),
+    ("frozen_views", 0, 64),
+    ("patience", 0, 10000),
+    ("epochs", 0, 10000),
+    ("learning_rate", 0, 10),
+    ("unfrozen_layers", 0, 1),
+    ("cached_views", 0, 64),
+    ("dropout", 0, 0.99),
+    ("multi_dropout", 1, 16),
+    ("label_smoothing", 0, 0.99),
+    ("weight_decay", 0, 1),
+    ("clip", 0, 1e6),
+    ("layer_decay", 0.01, 1),
+    ("ema", 0, 0.99999),
+    ("warmup", 0, 1),
+    ("seed", 0, 2**31 - 1),
+)
+
+
+def in_one_form(recipe):
+    """Return the knobs that can be written in several ways, each in its one form: a dict.
+
+    Raises:
+        ValueError: for a value that has no such form.
+    """
+    size, shares = recipe.image_size, recipe.unfrozen_layers
+    sides = size if isinstance(size, list | tuple) else (size, size)
+    if len(sides) != 2 or not all(map(_is_side, sides)):
+        raise ValueError(f"expected image_size to be an integer or (height, width), 8 pixels or more, got {size!r}")
+    if not all(map(_is_side, recipe.first_sizes)):
+        raise ValueError(f"expected first_sizes to be integers of 8 pixels or more, got {recipe.first_sizes!r}")
+    formed = {
+        "image_size": sides[0] if sides[0] == sides[1] else tuple(sides),
+        "first_sizes": tuple(recipe.first_sizes),
+    }
+    if isinstance(shares, list | tuple):
+        if not shares or not all(type(each) in (int, float) for each in shares) or list(shares) != sorted(shares):
+            raise ValueError(
+                "expected several unfrozen_layers to be numbers from 0 to 1 that do not fall, such as [0.2, 0.5], "
+                f"got {list(shares)!r}"
+            )
+        formed["unfrozen_layers"] = tuple(shares)
+    if recipe.weights is not None:
+        formed["weights"] = str(recipe.weights)  # a Path is no plain value
+    if isinstance(recipe.policy, list | tuple):
+        formed["policy"] = tuple(tuple(pair) for pair in recipe.policy)
+    for knob, like in (("preprocess", "circle_crop"), ("numeric", "age"), ("categorical", "site")):
+        names = getattr(recipe, knob)
+        if not isinstance(names, list | tuple):
+            raise ValueError(f"expected {knob} to be a list of names like [{like!r}], got {names!r}")
+        formed[knob] = tuple(name if isinstance(name, str) else tuple(plain(name)) for name in names)
+    return formed
+
+
+def check_knobs(recipe):
+    """Raise a ValueError, naming what is allowed, if a knob or a combination of knobs is not."""
+    if not isinstance(recipe.name, str) or not re.fullmatch(r"[\w.-]+", recipe.name):
+        raise ValueError(f"expected name to be letters, digits, '-', '_' and '.', got {recipe.name!r}")
+    for knob, choices in CHOICES.items():
+        if not isinstance(getattr(recipe, knob), dict):  # factors per class
+            check_choice(knob, getattr(recipe, knob), choices)
+    types = {field.name: field.type for field in dataclasses.fields(recipe)}
+    for knob, low, high in RANGES:
+        value, kind = getattr(recipe, knob), types[knob]
+        parts = _several(value) if kind == float | tuple else (value,)
+        fits = all(type(part) is int or (kind is not int and isinstance(part, float)) for part in parts)
+        if not fits or not low <= min(parts) <= max(parts) <= high:
+            what = "a whole number" if kind is int else "a number"
+            raise ValueError(f"expected {knob} to be {what} from {low:g} to {high:g}, got {value!r}")
+    if recipe.metadata and recipe.mix != "none":
+        raise ValueError(f"{list(recipe.metadata)} cannot be mixed as pictures are; use mix='none', not {recipe.mix!r}")
+    if recipe.loss != "auto" and recipe.loss.startswith("arcface") != (recipe.head == "cosine"):
+        raise ValueError(
+            "expected the losses 'arcface' and 'arcface_mixture' with head='cosine' alone, got "
+            f"loss={recipe.loss!r} and head={recipe.head!r}"
+        )
+    whole = recipe.weights is None or 1 in _several(recipe.unfrozen_layers)
+    if recipe.cached_views and (whole or recipe.first_sizes or recipe.mix != "none"):
+        raise ValueError(
+            "expected cached_views=0 where all layers are trained (weights=None or unfrozen_layers of 1), sizes change "
+            "(first_sizes) or pictures are mixed (mix): nothing that is kept would hold"
+        )
+    if recipe.frozen_epochs + recipe.epochs == 0:
+        raise ValueError("expected frozen_epochs or epochs to be at least 1, got 0 for both")
+
+
+def plain(value):
+    """Return a value with lists in place of tuples, which YAML can tell a person."""
+    if isinstance(value, dict):
+        return {name: plain(part) for name, part in value.items()}
+    return [plain(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def _is_side(size):
+    return type(size) is int and size >= 8
+
+
+def _several(value):
+    return value if isinstance(value, tuple) else (value,)
