@@ -25,7 +25,8 @@ def train_heads(rows, head, stage, records, recipe, metric, folds=None):
     """
     folds = records.folds if folds is None else folds
     heads = StackedHeads(head, rows.folds, rows.views, rows.targets, rows.labels, rows.weights, folds)
-    optimizer = optimizer_of(recipe, stage, heads.steps(rows.expected, recipe.batch_size) * stage.epochs, None)
+    own_rate = recipe.replace(layer_decay=1.0)  # which the head has anyway
+    optimizer = optimizer_of(own_rate, stage, heads.steps(rows.expected, recipe.batch_size) * stage.epochs, None)
     lines = {fold: [] for fold in folds}
     started, last = time.monotonic(), None
 

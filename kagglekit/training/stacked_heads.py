@@ -19,7 +19,7 @@ def can_stack(head, recipe):
     kinds = [type(layer).__name__ for layer in head.layers]
     simple = set(kinds) <= set(_LAYERS) and kinds.count("Dense") == 1 and kinds.count("Dropout") <= 1
     free = recipe.head == "linear" and recipe.optimizer in _ELEMENTWISE
-    return simple and free and not recipe.clip and not recipe.ema and recipe.layer_decay == 1
+    return simple and free and not recipe.clip and not recipe.ema
 
 
 class StackedHeads:

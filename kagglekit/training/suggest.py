@@ -107,7 +107,8 @@ def plan(comp, recipe, n_splits=5):
                 held_out_epochs += stage.epochs
             trained.compile(optimizer="sgd", loss=loss_of(comp.task, recipe), jit_compile=False)
             seconds, tracing = _seconds(partial(trained.train_on_batch, seen, labels))
-            minutes += (stage.epochs * (n_splits - 1) * steps * seconds + tracing) / 60
+            pixels = np.prod(np.broadcast_to(stage.size, 2)) / np.prod(np.broadcast_to(recipe.image_size, 2))
+            minutes += (stage.epochs * (n_splits - 1) * steps * seconds * pixels + tracing) / 60  # time follows pixels
         lines.append((f"{stage.name}, {stage.epochs} epochs, {n_splits} folds", minutes, "minutes"))
         total += minutes
     views = 3
@@ -186,16 +187,19 @@ def _smallest_pretrained():
 def _pretrained(backbone, side, rows, effort):
     native = backbone.size
     size = native if side >= 160 else int(np.clip(round(side * 1.5 / 32) * 32, 96, native))
-    frozen, epochs = {"fast": (20, 0), "standard": (20, 2), "full": (20, 8)}[effort]
-    return {
+    knobs = {
         "backbone": backbone.name,
         "image_size": size,
         "batch_size": _batch(rows, 32),
-        "frozen_epochs": frozen,
-        "epochs": epochs,
+        "frozen_epochs": 20,
+        "epochs": {"fast": 0, "standard": 2, "full": 8}[effort],
         "learning_rate": 3e-4,
-        "unfrozen_layers": 1.0 if effort == "full" else 0.5,
+        "unfrozen_layers": 0.5,
     }
+    if effort == "full":  # the whole network, its lower layers at lower rates; half the epochs on half the pixels
+        smaller = int(round(size * 0.7 / 32) * 32)
+        knobs |= {"unfrozen_layers": 1.0, "layer_decay": 0.8, "first_sizes": (smaller,) if size >= 128 else ()}
+    return knobs
 
 
 def _batch(rows, most):

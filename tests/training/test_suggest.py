@@ -37,6 +37,7 @@ def test_more_effort_means_more_training(make_competition):
     fast, standard, full = (kk.suggest_recipe(comp, effort) for effort in ("fast", "standard", "full"))
     assert fast.epochs == 0 < standard.epochs < full.epochs
     assert standard.unfrozen_layers < full.unfrozen_layers == 1
+    assert full.first_sizes[0] < full.image_size
 
 
 def test_an_unknown_effort_is_named_with_the_nearest(digits):
