@@ -40,7 +40,7 @@ def split_below_trained(model):
         `(lower, upper)`: pixels to activations, and those to what `model` gives; with metadata as `split_at_features`.
 
     Raises:
-        ValueError: if no layer with weights lies below such a place.
+        ValueError: if no layer with weights lies below such a place, or layers below the backbone are trained.
 
     Example:
 
@@ -57,6 +57,16 @@ def split_below_trained(model):
             "the backbone has no place below its first trained layer where one tensor carries all; use a smaller "
             "unfrozen_layers, or cached_views=0"
         )
+    pixels = model.input["pixels"] if isinstance(model.input, dict) else model.input
+    before = backbone._inbound_nodes[-1].input_tensors[0]
+    if before is not pixels:  # a network of one's own may do something to the pixels first
+        trained = keras.Model(pixels, before).trainable_variables
+        if trained:
+            raise ValueError(
+                f"layers below the backbone are trained ({trained[0].path}), so nothing above them can be kept; make "
+                "them not trainable, or use cached_views=0"
+            )
+        lower = keras.Model(pixels, lower(before))
     above = _above(model, _called(backbone))
     inputs = keras.Input(lower.output_shape[1:], name="features")
     return lower, keras.Model(_taken(model, inputs), above(_taken(model, upper(inputs))), name="upper")

@@ -24,7 +24,7 @@ class CachedRows:
     Attributes:
         folds: fold of each row, integers `(rows,)`.
         labels, targets, weights, image_ids: of the rows; `weights` is None where all count alike.
-        expected: how often each row is seen in an epoch, `expected_counts`.
+        expected: how often each row is seen in an epoch, `expected_counts` of all rows.
         views: arrays `(rows, *features)`, memory maps; the first is of the pictures as they are.
     """
 
@@ -39,8 +39,8 @@ class CachedRows:
         single, classes = records.task == "single_label", len(records.class_names)
         self.labels = index["label"] if single else index["label"].astype(np.float32)
         self.targets = np.eye(classes, dtype=np.float32)[self.labels] if single else self.labels
-        sampling = class_factors(recipe.sampling, records.class_names)
-        self.expected = expected_counts(self.labels, classes, sampling, recipe.subset)
+        self._sampling = class_factors(recipe.sampling, records.class_names)
+        self.expected = expected_counts(self.labels, classes, self._sampling, recipe.subset)
         self.weights = None
         if recipe.class_weights != "none":
             self.weights = class_weights(self.labels, classes, recipe.class_weights)[self.labels]
@@ -59,9 +59,12 @@ class CachedRows:
         Each row of an epoch is seen in one of its views. An epoch is the same whether it is the `first` or reached.
         """
         size, rows = self._recipe.batch_size, np.flatnonzero(self.folds != fold)
+        # Of these rows alone, as `steps_per_epoch` counts them: else epochs would drift from the batches that they take
+        labels = self.labels[rows]
+        expected = expected_counts(labels, self.targets.shape[1], self._sampling, self._recipe.subset)
         for epoch in itertools.count(first):
             rng = np.random.default_rng([self._recipe.seed, epoch, 2])
-            counts = epoch_counts(self.expected[rows], self.labels[rows], self._recipe.seed, epoch)
+            counts = epoch_counts(expected, labels, self._recipe.seed, epoch)
             order = rng.permutation(np.repeat(rows, counts))
             views = rng.integers(len(self.views), size=len(order))
             for start in range(0, len(order), size):

@@ -6,6 +6,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from kagglekit._files import content_hash, written_whole
+from kagglekit.inputs.augment import check_policy
 from kagglekit.inputs.pipeline import eval_dataset
 from kagglekit.models.backbones import flat_layers
 from kagglekit.training.inference import inference
@@ -53,7 +54,8 @@ class FeatureStore:
             Array `(rows, *features)`, a read-only memory map: float16, or float32 where a number is too large for that.
         """
         recipe = self._recipe
-        drawn = [recipe.policy, recipe.augment_strength, recipe.seed] if isinstance(view, int) else []
+        # The ops of a policy, not its name, which may stand for others in another version
+        drawn = [check_policy(recipe.policy), recipe.augment_strength, recipe.seed] if isinstance(view, int) else []
         path = self._folder / f"{content_hash([self.identity, parts, view, *drawn], length=16)}.npy"
         if not path.is_file():
             self._compute(path, parts, view)

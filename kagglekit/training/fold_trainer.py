@@ -229,9 +229,10 @@ class FoldTrainer:
 
     def _network(self, stage):
         """Return the compiled network of a stage, as new but for its traced functions."""
+        model, single = self._models[stage.size], self.records.task == "single_label"
+        # Each time: a stage that was taken up after its last epoch is compiled, but not traced before another fold's
+        set_trainable(model, stage, self.recipe)
         if stage not in self._compiled:
-            model, single = self._models[stage.size], self.records.task == "single_label"
-            set_trainable(model, stage, self.recipe)
             network = same_layers(self._halves(stage)[1] if self._from_cache(stage) else model)
             network.compile(
                 optimizer=optimizer_of(self.recipe, stage, max(self._steps.values()) * stage.epochs, model),

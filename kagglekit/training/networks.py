@@ -26,9 +26,17 @@ def stages(recipe, model):
     """Return the stages of a recipe, a list of `Stage`.
 
     Random weights, or a network without a layer `backbone`: all of it is trained from the first epoch.
+
+    Raises:
+        ValueError: if the recipe keeps activations (`cached_views`) of a network that cannot be split.
     """
     frozen, size = recipe.frozen_epochs, recipe.image_size
     if recipe.weights is None or not is_functional(model) or not has_layer(model, "backbone"):
+        if recipe.cached_views:
+            raise ValueError(
+                "expected a functional Keras network with a layer named 'backbone' for cached_views, got "
+                f"{model.name!r} without; use cached_views=0"
+            )
         return _tuning("training", 0, frozen + recipe.epochs, recipe, [1.0])
     head = [Stage("frozen", 0, frozen, recipe.frozen_learning_rate, size)] if frozen else []
     return head + _tuning("fine-tuning", frozen, recipe.epochs, recipe, shares_of(recipe))

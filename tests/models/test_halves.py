@@ -56,3 +56,17 @@ def test_branches_are_not_cut():
     backbone.get_layer("right").trainable = True
     lower, _ = split_below_trained(model)
     assert lower.layers[-1].name == "left"
+
+
+def test_what_is_done_to_the_pixels_before_the_backbone_belongs_to_the_lower_half():
+    pixels = keras.Input((16, 16, 3))
+    backbone = build_classifier(3, backbone="small_cnn", weights=None, image_size=16).get_layer("backbone")
+    features = keras.layers.GlobalAveragePooling2D()(backbone(keras.layers.Rescaling(0.5, name="half")(pixels)))
+    model = keras.Model(pixels, keras.layers.Dense(3)(features))
+    unfreeze_backbone(model, 0.4)
+    lower, upper = split_below_trained(model)
+    few = PIXELS[:, :16, :16]
+    np.testing.assert_allclose(upper(lower(few)), model(few, training=False), atol=1e-5)
+    stem = keras.Model(pixels, keras.layers.Dense(3)(model.get_layer("backbone")(keras.layers.Dense(3)(pixels))))
+    with pytest.raises(ValueError, match="layers below the backbone are trained"):
+        split_below_trained(stem)

@@ -5,7 +5,11 @@ import numpy as np
 import pytest
 
 import kagglekit as kk
+from kagglekit.inputs.pipeline import steps_per_epoch
+from kagglekit.inputs.writing import records_of
 from kagglekit.models.backbones import build_backbone
+from kagglekit.training.cached import CachedRows
+from kagglekit.training.fold_trainer import FoldTrainer
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +60,53 @@ def test_layers_are_unfrozen_step_by_step(few, workspace, recipe, weights):
     ]
     assert same[: len(layers) // 2] == [True] * (len(layers) // 2)
     assert not all(same[len(layers) // 2 :])
+
+
+def test_a_fold_broken_off_before_it_was_saved_leaves_the_layers_of_the_next_one_alone(
+    few, workspace, recipe, monkeypatch, tmp_path
+):
+    folds, short = [row % 2 for row in range(240)], recipe.replace(epochs=1, learning_rate=1e-2)
+
+    def broken_off(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FoldTrainer, "_save", broken_off)
+        with pytest.raises(KeyboardInterrupt):
+            kk.cross_validate(few, folds, short, parent=tmp_path / "broken")
+    taken_up = kk.cross_validate(few, folds, short, parent=tmp_path / "broken")
+    whole = kk.cross_validate(few, folds, short)
+    for name, values in whole.oof_arrays().items():
+        np.testing.assert_array_equal(taken_up.oof_arrays()[name], values)
+
+
+@pytest.mark.parametrize("sampling", ["none", "balanced", "label_shuffling"])
+def test_an_epoch_of_kept_rows_has_the_steps_of_one_of_pictures(few, workspace, recipe, sampling):
+    uneven = np.random.default_rng(0).integers(3, size=240).tolist()  # classes in other shares in each fold
+    recipe = recipe.replace(sampling=sampling, batch_size=1)  # a step is a row
+    records = records_of(few, kk.competition.tables.row_folds(few, uneven), recipe)
+    pixels = keras.Input((12, 12, 1))
+    mean = keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(pixels))
+    rows = CachedRows(mean, records, recipe, few.workspace / "features", 0)
+    for fold in records.folds:
+        steps = steps_per_epoch(records, recipe, [other for other in records.folds if other != fold])
+        reached, begun = rows.batches(fold), rows.batches(fold, 1)
+        for _ in range(steps):
+            next(reached)
+        for _ in range(3):
+            for one, other in zip(next(reached), next(begun), strict=True):
+                np.testing.assert_array_equal(one, other)
+
+
+def test_a_network_that_cannot_be_split_is_refused(few, workspace, recipe):
+    def plain(classes, recipe):
+        import keras
+
+        pixels = keras.Input((12, 12, 1))
+        return keras.Model(pixels, keras.layers.Dense(classes, "softmax")(keras.layers.Flatten()(pixels)))
+
+    with pytest.raises(ValueError, match="expected a functional Keras network with a layer named 'backbone'"):
+        kk.cross_validate(few, [row % 2 for row in range(240)], recipe.replace(cached_views=1), build_model=plain)
 
 
 @pytest.mark.parametrize(
