@@ -17,7 +17,8 @@ class MetadataEncoder:
         categorical: names of columns of categories.
 
     Attributes (after `fit`):
-        means_, deviations_: lists of floats, one for each numeric column, gaps left out.
+        means_, deviations_: lists of floats, one for each numeric column, gaps left out; the deviation is 1 where all
+            numbers are equal, so that another one in test is a step and no explosion.
         vocabularies_: lists of text, one for each categorical column, sorted.
         sizes_: how many numbers each categorical column's values can have.
 
@@ -42,7 +43,10 @@ class MetadataEncoder:
             if np.isnan(column).all():
                 raise ValueError(f"column {name!r} holds no number; leave it out")
         self.means_ = [float(np.nanmean(column)) for column in numbers.T]
-        self.deviations_ = [max(float(np.nanstd(column)), 1e-6) for column in numbers.T]
+        self.deviations_ = [
+            max(float(np.nanstd(column)), 1e-6) if np.nanmax(column) > np.nanmin(column) else 1.0
+            for column in numbers.T
+        ]
         self.vocabularies_ = [sorted(set(_texts(table[name])) - {None}) for name in self.categorical]
         self.sizes_ = [FIRST + len(vocabulary) for vocabulary in self.vocabularies_]
         return self

@@ -17,6 +17,7 @@ from kagglekit.inputs.shards import mean_bytes, write_shard
 
 SHARD_ROWS = 1024  # what a sidecar says of them is in memory until the shard is whole
 SHARD_BYTES = 256 * 2**20
+_OWN = ("row", "label", "preprocess")  # what a row of records says under these names is not the table's
 
 
 def write_records(comp, folds, *, record_size=280, quality=95, metadata=(), preprocess=(), folder=None):
@@ -45,7 +46,8 @@ def write_records(comp, folds, *, record_size=280, quality=95, metadata=(), prep
 
     Raises:
         ValueError: naming the images that cannot be decoded or preprocessed (finished shards stay, for the next call),
-            or if `folder` holds files that are no records.
+            if `folder` holds files that are no records, or if a column of `metadata` is not there or is called as
+            records call something of their own.
 
     Example:
 
@@ -58,6 +60,9 @@ def write_records(comp, folds, *, record_size=280, quality=95, metadata=(), prep
     folds = row_folds(comp, folds)
     if folds.min() < 0:
         raise ValueError(f"images without a fold: {first_few(folds.index[folds < 0])}; expected numbers from 0")
+    taken = [name for name in metadata if name in _OWN]
+    if taken:
+        raise ValueError(f"records use the names {first_few(taken)} themselves; give these columns other names")
     for part, table in (("train", comp.train), ("test", comp.test)):
         lacking = [name for name in metadata if name not in table and len(table)]
         if lacking:

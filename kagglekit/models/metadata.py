@@ -35,7 +35,11 @@ def add_metadata(extractor, encoder, *, width=32, dropout=0.2):
         gaps = ops.isnan(numbers)
         filled = ops.where(gaps, ops.reshape(ops.array(encoder.means_, "float32"), (1, -1)), numbers)
         variances = [deviation**2 for deviation in encoder.deviations_]
-        parts.append(layers.Normalization(mean=encoder.means_, variance=variances, name="numbers_normalise")(filled))
+        # float32 whatever the policy: half precision has no room for years and prices
+        normalise = layers.Normalization(
+            mean=encoder.means_, variance=variances, dtype="float32", name="numbers_normalise"
+        )
+        parts.append(normalise(filled))
         parts.append(ops.cast(gaps, parts[-1].dtype))
     if encoder.categorical:
         shape = (len(encoder.categorical),)

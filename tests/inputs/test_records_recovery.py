@@ -238,6 +238,8 @@ def test_metadata_comes_back_beside_the_ids(comp, tmp_path):
         assert found["label"].tolist() == labels
     with pytest.raises(ValueError, match="the train table has no column 'plaza'"):
         write(comp, tmp_path / "records", metadata=["plaza"])
+    with pytest.raises(ValueError, match="records use the names 'row' themselves"):
+        write(comp, tmp_path / "records", metadata=["row"])
 
 
 def test_two_folders_of_the_same_source_are_the_same_records(comp, tmp_path):

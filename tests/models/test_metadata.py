@@ -39,6 +39,27 @@ def test_what_was_learnt_depends_on_the_training_rows_alone():
     assert learnt.vocabularies_ == [["arm", "leg"], ["1", "2"]]
 
 
+def test_a_column_that_never_varied_is_no_explosion_when_it_does():
+    learnt = MetadataEncoder(["year"]).fit(pd.DataFrame({"year": ["2019", "2019", ""]}))
+    joined = add_metadata(build_extractor("small_cnn", weights=None, image_size=16), learnt)
+    branch = keras.Model(joined.input, joined.get_layer("numbers_normalise").output)
+    arrays = {"pixels": np.zeros((1, 16, 16, 3), np.float32), **learnt.transform(pd.DataFrame({"year": ["2020"]}))}
+    assert branch(arrays).numpy().tolist() == [[1]]
+
+
+def test_half_precision_keeps_the_numbers_apart():
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        learnt = MetadataEncoder(["year"]).fit(pd.DataFrame({"year": ["2018", "2019", "2020"]}))
+        joined = add_metadata(build_extractor("small_cnn", weights=None, image_size=16), learnt)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    branch = keras.Model(joined.input, joined.get_layer("numbers_normalise").output)
+    arrays = {"pixels": np.zeros((2, 16, 16, 3), np.float32)}
+    arrays |= learnt.transform(pd.DataFrame({"year": ["2018", "2019"]}))
+    np.testing.assert_allclose(branch(arrays).numpy()[:, 0], [-np.sqrt(1.5), 0], atol=1e-5)
+
+
 @pytest.fixture(scope="module")
 def model():
     extractor = build_extractor("small_cnn", weights=None, image_size=16)
