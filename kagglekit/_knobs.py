@@ -62,8 +62,10 @@ def in_one_form(recipe):
     sides = size if isinstance(size, list | tuple) else (size, size)
     if len(sides) != 2 or not all(map(_is_side, sides)):
         raise ValueError(f"expected image_size to be an integer or (height, width), 8 pixels or more, got {size!r}")
-    if not all(map(_is_side, recipe.first_sizes)):
-        raise ValueError(f"expected first_sizes to be integers of 8 pixels or more, got {recipe.first_sizes!r}")
+    if not isinstance(recipe.first_sizes, list | tuple) or not all(map(_is_side, recipe.first_sizes)):
+        raise ValueError(
+            f"expected first_sizes to be a list of integers of 8 pixels or more, got {recipe.first_sizes!r}"
+        )
     formed = {
         "image_size": sides[0] if sides[0] == sides[1] else tuple(sides),
         "first_sizes": tuple(recipe.first_sizes),

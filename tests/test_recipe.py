@@ -99,6 +99,7 @@ def test_hand_written_numbers_are_numbers(tmp_path, text):
         ("epochz: 3", r"recipe.yaml: a recipe has no knob 'epochz'. Did you mean 'epochs'\?"),
         ("learning_rate: fast", "recipe.yaml: expected learning_rate to be a( whole)? number from 0 to 10, got 'fast'"),
         ("dropout: 1.5", "recipe.yaml: expected dropout to be a( whole)? number from 0 to 0.99, got 1.5"),
+        ("first_sizes: 128", "recipe.yaml: expected first_sizes to be a list of integers of 8 pixels or more, got 128"),
         ("1: 2", "recipe.yaml: a recipe has no knob 1"),
         ("", "expected lines `knob: value` in .*recipe.yaml, got NoneType"),
         ("- epochs", "expected lines `knob: value` in .*recipe.yaml, got list"),

@@ -110,7 +110,8 @@ def _declare(hyperparameters, recipe, space):
         if pretrained_only and (recipe.weights is None or recipe.epochs == 0):
             continue
         if kind == "choice":
-            hyperparameters.Choice(knob, list(values))
+            kept = recipe.cached_views and knob == "unfrozen_layers"  # of a network that is trained whole: nothing
+            hyperparameters.Choice(knob, [value for value in values if value < 1 or not kept])
         elif kind == "float":
             hyperparameters.Float(knob, *values)
         else:

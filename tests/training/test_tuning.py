@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 import kagglekit as kk
+from kagglekit.training.tuning import _declare
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,16 @@ def test_a_second_study_tries_the_same(study, digits, quick_folds, quick_recipe)
 
 def test_trials_are_not_runs(study, digits):
     assert not [run for run in kk.list_runs(digits) if run.recipe.name == "trial"]
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_no_trial_trains_all_layers_where_activations_are_kept(kept):
+    keras_tuner = pytest.importorskip("keras_tuner")
+    recipe = kk.Recipe(cached_views=kept)
+    shares = _declare(keras_tuner.HyperParameters(), recipe, "baseline")._hps["unfrozen_layers"][0].values
+    assert (1.0 in shares) == (not kept)
+    for share in shares:
+        recipe.replace(unfrozen_layers=share)
 
 
 def test_an_unknown_space_is_named(digits, quick_folds, quick_recipe):
