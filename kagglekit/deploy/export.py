@@ -24,9 +24,10 @@ def export(run, path=None, *, format="litert", fold=None):
 
     Args:
         run: a `Run` with a finished fold.
-        path: file to write. Defaults to `export/<run>-fold<k>.tflite` (or `.keras`) in the run's folder.
+        path: file to write. Defaults to `export/<run>-fold<k>.tflite` (`-refit`, `.keras`) in the run's folder.
         format: `"litert"` (for phones and CPUs, formerly TensorFlow Lite) or `"keras"`.
-        fold: whose network. Defaults to the fold with the best held-out score.
+        fold: whose network: a fold's number, or `"refit"` for the one that `kk.refit` trained on all rows. Defaults to
+            the fold with the best held-out score.
 
     Returns:
         Path of the file. The class names stand beside it in a `.txt`, one a line, in the order of the outputs.
@@ -37,7 +38,7 @@ def export(run, path=None, *, format="litert", fold=None):
     check_choice("format", format, FORMATS)
     check_pixels_alone(run.recipe, "export")
     fold = run.best_fold if fold is None else fold
-    path = Path(path or run.folder / "export" / f"{run.name}-fold{fold}{FORMATS[format]}")
+    path = Path(path or run.folder / "export" / f"{run.name}-{run.fold_folder(fold).name}{FORMATS[format]}")
     if path.suffix != FORMATS[format]:
         raise ValueError(f"expected a path that ends with {FORMATS[format]} for format {format!r}, got {path}")
     with written_whole(path) as temporary:
@@ -52,12 +53,12 @@ def export(run, path=None, *, format="litert", fold=None):
 
 
 def check_export(run, path, *, fold, most=64):
-    """Compare an exported file with the network that it came from, on held-out images of the run.
+    """Compare an exported file with the network that it came from, on images of the run: held-out ones of a fold.
 
     Args:
         run: the `Run`.
         path: file that `export` wrote.
-        fold: whose network it is.
+        fold: whose network it is, as `export` takes it.
         most: number of images.
 
     Returns:
@@ -69,7 +70,9 @@ def check_export(run, path, *, fold, most=64):
     """
     check_pixels_alone(run.recipe, "check_export")
     recipe = run.recipe.replace(batch_size=min(most, 16))
-    dataset = eval_dataset(open_records(run.info["records"]), recipe, fold).take(-(-most // recipe.batch_size))
+    records = open_records(run.info["records"])
+    part = records.folds[0] if fold == "refit" else fold  # any images do for a comparison
+    dataset = eval_dataset(records, recipe, part).take(-(-most // recipe.batch_size))
     images = np.concatenate([batch.numpy() for batch, _, _ in dataset])[:most]
     expected = inference(run.model(fold))(images).numpy()
     found = _predict(Path(path), images)
@@ -81,7 +84,8 @@ def check_export(run, path, *, fold, most=64):
     }
     allowed = 0.01 * max(1, float(np.abs(expected).max()))  # a regression may predict thousands
     if result["same_class"] < 1 or result["largest_difference"] > allowed:
-        raise ValueError(f"{path} does not predict what the network of fold {fold} does: {result}; do not ship it")
+        whose = "the refit" if fold == "refit" else f"fold {fold}"
+        raise ValueError(f"{path} does not predict what the network of {whose} does: {result}; do not ship it")
     return result
 
 

@@ -94,6 +94,12 @@ def test_a_refit_leaves_the_folds_and_the_score_alone(refitted, quick_run):
     assert len(refitted.history) == len(quick_run.history)
 
 
+def test_a_refit_is_exported_and_compared_as_a_fold_is(refitted):
+    path = kk.export(refitted, format="keras", fold="refit")
+    assert path.name == f"{refitted.name}-refit.keras"
+    assert kk.check_export(refitted, path, fold="refit")["same_class"] == 1
+
+
 def test_a_complete_refit_is_not_trained_again(refitted):
     paths = sorted(refitted.fold_folder("refit").iterdir())
     before = [path.stat().st_mtime_ns for path in paths]
