@@ -59,7 +59,7 @@ def in_one_form(recipe):
         ValueError: for a value that has no such form.
     """
     size, shares = recipe.image_size, recipe.unfrozen_layers
-    sides = size if isinstance(size, list | tuple) else (size, size)
+    sides = _sides(size)
     if len(sides) != 2 or not all(map(_is_side, sides)):
         raise ValueError(f"expected image_size to be an integer or (height, width), 8 pixels or more, got {size!r}")
     if not isinstance(recipe.first_sizes, list | tuple) or not all(map(_is_side, recipe.first_sizes)):
@@ -111,6 +111,17 @@ def check_knobs(recipe):
             "expected the losses 'arcface' and 'arcface_mixture' with head='cosine' alone, got "
             f"loss={recipe.loss!r} and head={recipe.head!r}"
         )
+    largest = max(_sides(recipe.image_size))
+    if recipe.first_sizes and max(recipe.first_sizes) > largest:
+        raise ValueError(
+            f"expected first_sizes of at most image_size, {largest}, got {list(recipe.first_sizes)}; change both, or "
+            "use first_sizes=()"
+        )
+    steps = {"first_sizes": len(recipe.first_sizes) + 1, "unfrozen_layers": len(_several(recipe.unfrozen_layers))}
+    epochs = recipe.epochs + (recipe.frozen_epochs if recipe.weights is None else 0)
+    for knob, count in steps.items():
+        if 0 < epochs < count:
+            raise ValueError(f"expected epochs of {count} or more, one for each step of {knob}, got {epochs}")
     whole = recipe.weights is None or 1 in _several(recipe.unfrozen_layers)
     if recipe.cached_views and (whole or recipe.first_sizes or recipe.mix != "none"):
         raise ValueError(
@@ -126,6 +137,10 @@ def plain(value):
     if isinstance(value, dict):
         return {name: plain(part) for name, part in value.items()}
     return [plain(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def _sides(size):
+    return size if isinstance(size, list | tuple) else (size, size)
 
 
 def _is_side(size):

@@ -68,7 +68,7 @@ class Recipe:
         optimizer: a key of `kagglekit.models.optimizers.OPTIMIZERS`.
         patience: stop a fold when its metric has not become better for so many epochs, and keep the best epoch's
             weights; 0 trains to the end and keeps the last. The score of a fold that chose its own best epoch is a
-            little rosy.
+            little rosy. Plain heads on a frozen backbone, which train for all folds at once, train to the end.
         weight_decay: decoupled weight decay, per step and times the learning rate; biases and norms do not decay.
         clip: largest global norm of the gradients; 0 switches clipping off.
         layer_decay: factor of the learning rate from each twelfth of the backbone to the one below it; 1 is one rate.

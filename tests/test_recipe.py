@@ -79,6 +79,25 @@ def test_yaml_round_trip_keeps_everything(tmp_path, recipe):
     assert [file.name for file in path.parent.iterdir()] == ["recipe.yaml"]
 
 
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"first_sizes": (160,), "image_size": 128}, r"expected first_sizes of at most image_size, 128, got \[160\]"),
+        (
+            {"first_sizes": (96, 128), "epochs": 2},
+            "expected epochs of 3 or more, one for each step of first_sizes, got 2",
+        ),
+        (
+            {"unfrozen_layers": (0.2, 0.5, 1.0)},
+            "expected epochs of 3 or more, one for each step of unfrozen_layers, got",
+        ),
+    ],
+)
+def test_steps_that_would_not_come_are_refused(knobs, message):
+    with pytest.raises(ValueError, match=message):
+        kk.Recipe(**knobs)
+
+
 def test_dict_round_trip_holds_plain_values_alone():
     recipe = kk.Recipe(**TOGETHER)
     assert kk.Recipe.from_dict(recipe.to_dict()) == recipe

@@ -1,11 +1,13 @@
 """What the table says of a picture beside its pixels: numbers and categories, with gaps and unknown values."""
 
 import re
+import warnings
 
 import numpy as np
 
 from kagglekit._checks import first_few
 
+_GAPS = ("", "na", "n/a", "nan", "none", "null")
 MISSING, UNKNOWN, FIRST = 0, 1, 2  # numbers that a category's value can have; the known ones follow
 
 
@@ -71,6 +73,16 @@ class MetadataEncoder:
         import pandas as pd
 
         columns = [pd.to_numeric(table[name], errors="coerce") for name in self.numeric]
+        for name, column in zip(self.numeric, columns, strict=True):
+            cells = table[name][column.isna() & table[name].notna()].astype(str).str.strip()
+            words = cells[~cells.str.lower().isin(_GAPS)]
+            if len(words):
+                examples = first_few(sorted(set(words)))
+                warnings.warn(
+                    f"{len(words)} of {len(column)} cells of column {name!r} are no numbers and count as missing: "
+                    f"{examples}; repair them, or name the column in categorical",
+                    stacklevel=2,
+                )
         numbers = np.array([column.to_numpy(np.float32, na_value=np.nan) for column in columns], np.float32).T
         return np.where(np.isfinite(numbers), numbers, np.float32(np.nan))
 

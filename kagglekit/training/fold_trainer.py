@@ -180,15 +180,16 @@ class FoldTrainer:
     def _others(self, fold):
         return [number for number in self.records.folds if number != fold]
 
+    def _on_features(self, stage):
+        return stage.name == "frozen" and has_layer(self.model, "features")
+
     def _from_cache(self, stage):
         """Whether a stage sees what its frozen layers give, kept, in place of pictures."""
-        on_features = stage.name == "frozen" and has_layer(self.model, "features")
-        return on_features or (stage.name != "frozen" and self.recipe.cached_views > 0)
+        return self._on_features(stage) or (stage.name != "frozen" and self.recipe.cached_views > 0)
 
     def _stacked(self, stage):
         """Whether a stage trains the heads of all folds at once."""
-        on_features = stage.name == "frozen" and has_layer(self.model, "features")
-        return on_features and can_stack(split_at_features(self.model)[1], self.recipe)
+        return self._on_features(stage) and can_stack(split_at_features(self.model)[1], self.recipe)
 
     def _halves(self, stage):
         """Return the cached rows of a stage, the network that it trains on them, and that one's traced function."""
@@ -209,7 +210,7 @@ class FoldTrainer:
         if self._from_cache(stage):
             rows, _, infer = self._halves(stage)
             return partial(rows.batches, fold), partial(rows.predict, infer, fold) if held_out else self._nothing
-        recipe, predict = self.recipe.replace(image_size=stage.size), self._nothing
+        recipe, predict = self.recipe.replace(image_size=stage.size, first_sizes=()), self._nothing
         if held_out:
             dataset = eval_dataset(self.records, recipe, fold, cache=True)
             predict = partial(predict_rows, self._infer[stage.size], dataset)

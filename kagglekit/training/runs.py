@@ -12,6 +12,7 @@ import pandas as pd
 
 from kagglekit._files import content_hash, read_json, write_json, written_whole
 from kagglekit.competition import environment
+from kagglekit.inputs.augment import check_policy
 from kagglekit.predictions import metrics
 from kagglekit.recipe import Recipe
 
@@ -185,7 +186,8 @@ def open_run(comp, folds, recipe, records, *, model_key=None, parent=None, fold_
         fold_numbers: folds to train. Defaults to all.
     """
     numbers = sorted(int(fold) for fold in folds.unique()) if fold_numbers is None else list(fold_numbers)
-    identity = content_hash([recipe.hash, comp.metric, records.identity, model_key])
+    ops = check_policy(recipe.policy)  # what the name of a policy stands for may change
+    identity = content_hash([recipe.hash, ops, comp.metric, records.identity, model_key])
     folder = Path(parent or comp.workspace / "runs") / f"{recipe.name}-{content_hash([identity, numbers])}"
     if not (folder / "run.json").is_file():
         with written_whole(folder) as temporary:

@@ -195,10 +195,10 @@ def test_fine_tuning_trains_the_last_layers_alone(make_competition, workspace):
 
 
 def test_training_begins_with_small_pictures_and_ends_with_the_recipes(digits, quick_folds, quick_recipe, tmp_path):
-    recipe = quick_recipe.replace(first_sizes=(8,), epochs=4)
+    recipe = quick_recipe.replace(first_sizes=(8, 10), epochs=6)
     run = kk.cross_validate(digits, quick_folds, recipe, fold_numbers=[0], parent=tmp_path)
-    assert run.history["stage"].tolist() == ["training at 8"] * 2 + ["training"] * 2
-    assert run.history["epoch"].tolist() == [1, 2, 3, 4]
+    assert run.history["stage"].tolist() == ["training at 8"] * 2 + ["training at 10"] * 2 + ["training"] * 2
+    assert run.history["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
     assert run.model(0).input_shape == (None, 12, 12, 1)
     assert run.score > 0.8
     large = run.history["held_out_loss"]
