@@ -90,7 +90,7 @@ def plan(comp, recipe, n_splits=5):
     batch = np.random.default_rng(0).uniform(0, 255, (recipe.batch_size, *model.input_shape[1:])).astype(np.float32)
     labels = np.eye(len(comp.class_names), dtype=np.float32)[np.zeros(recipe.batch_size, int)]
     forward, _ = _seconds(lambda: model.predict_on_batch(batch))
-    lines, total, held_out_epochs = [], 0.0, 0
+    lines, total, held_out_epochs, kept = [], 0.0, 0, 0
     steps = len(comp.train) / recipe.batch_size
     for stage in stages(recipe, model):
         if stage.name == "frozen":  # the backbone's features are computed once; the head itself costs next to nothing
@@ -103,6 +103,7 @@ def plan(comp, recipe, n_splits=5):
                 lower, trained = split_below_trained(model)
                 seen = lower.predict_on_batch(batch)
                 minutes = (1 + recipe.cached_views) * steps * forward / 60
+                kept += (1 + recipe.cached_views) * len(comp.train) * 2 * np.prod(lower.output_shape[1:])  # float16
             else:
                 held_out_epochs += stage.epochs
             trained.compile(optimizer="sgd", loss=loss_of(comp.task, recipe), jit_compile=False)
@@ -122,6 +123,7 @@ def plan(comp, recipe, n_splits=5):
     lines += [
         ("records on disk, at most", stored / 2**20, "MB"),
         ("run on disk", n_splits * megabytes, "MB"),
+        *([("what frozen layers give, on disk", kept / 2**20, "MB")] if kept else []),
         (
             "memory, about",
             1.0 + 4 * megabytes / 1024 + recipe.batch_size * batch[0].nbytes * 60 / 2**30,

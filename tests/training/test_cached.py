@@ -42,9 +42,12 @@ def test_fine_tuning_from_kept_activations_is_that_from_pictures(few, workspace,
 
 
 def test_activations_are_computed_once_for_all_folds_and_epochs(few, workspace, recipe):
-    kk.cross_validate(few, [row % 3 for row in range(240)], recipe.replace(policy="tiny", cached_views=2))
-    files = list((few.workspace / "features").iterdir())
-    assert len(files) == 1 + 3  # the head's, and the pictures as they are with two augmented passes
+    recipe = recipe.replace(policy="tiny", cached_views=2)
+    kk.cross_validate(few, [row % 3 for row in range(240)], recipe)
+    sizes = sorted(path.stat().st_size for path in (few.workspace / "features").iterdir())
+    assert len(sizes) == 1 + 3  # the head's, and the pictures as they are with two augmented passes
+    planned = kk.plan(few, recipe).set_index("part").loc["what frozen layers give, on disk", "value"]
+    assert planned == pytest.approx(sum(sizes[1:]) / 2**20, abs=0.1)
 
 
 def test_layers_are_unfrozen_step_by_step(few, workspace, recipe, weights):
