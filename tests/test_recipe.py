@@ -139,9 +139,9 @@ def test_yaml_makes_no_objects(tmp_path):
 
 @pytest.mark.parametrize("knob", CHANGED)
 def test_replace_changes_a_copy_and_hash_tells_all_but_names(knob):
-    recipe = kk.Recipe()
+    recipe = kk.Recipe(epochs=3)  # one for each of the sizes
     changed = recipe.replace(**{knob: CHANGED[knob]})
-    assert recipe == kk.Recipe()
+    assert recipe == kk.Recipe(epochs=3)
     assert getattr(changed, knob) == CHANGED[knob]
     assert (changed.hash == recipe.hash) == (knob == "name")
     assert changed.replace(**{knob: getattr(recipe, knob)}) == recipe
