@@ -60,13 +60,13 @@ def write_records(comp, folds, *, record_size=280, quality=95, metadata=(), prep
     folds = row_folds(comp, folds)
     if folds.min() < 0:
         raise ValueError(f"images without a fold: {first_few(folds.index[folds < 0])}; expected numbers from 0")
-    taken = [name for name in metadata if name in _OWN]
-    if taken:
-        raise ValueError(f"records use the names {first_few(taken)} themselves; give these columns other names")
     for part, table in (("train", comp.train), ("test", comp.test)):
         lacking = [name for name in metadata if name not in table and len(table)]
         if lacking:
             raise ValueError(f"the {part} table has no column {first_few(lacking)}; it has {list(table.columns)}")
+    taken = [name for name in metadata if name in _OWN]
+    if taken:
+        raise ValueError(f"records use the names {first_few(taken)} themselves; give these columns other names")
     cells = []
     if metadata:
         comp = dataclasses.replace(comp, train=_as_text(comp.train, metadata), test=_as_text(comp.test, metadata))

@@ -85,6 +85,7 @@ def test_a_killed_fold_goes_on_at_its_next_epoch_with_the_same_bits(records, tmp
     ends_as_an_undisturbed_one(records, tmp_path, [2])
 
 
+@pytest.mark.slow
 def test_a_fold_killed_while_it_trains_on_kept_activations_ends_with_the_same_bits(records, tmp_path):
     build_backbone("small_cnn", 12, channels=1, weights=None).save_weights(tmp_path / "own.weights.h5")
     knobs = {"frozen_epochs": 1, "mix": "none", "unfrozen_layers": (0.2, 0.5), "cached_views": 1}
