@@ -99,7 +99,7 @@ def check_knobs(recipe):
     types = {field.name: field.type for field in dataclasses.fields(recipe)}
     for knob, low, high in RANGES:
         value, kind = getattr(recipe, knob), types[knob]
-        parts = _several(value) if kind == float | tuple else (value,)
+        parts = several(value) if kind == float | tuple else (value,)
         fits = all(type(part) is int or (kind is not int and isinstance(part, float)) for part in parts)
         if not fits or not low <= min(parts) <= max(parts) <= high:
             what = "a whole number" if kind is int else "a number"
@@ -117,12 +117,12 @@ def check_knobs(recipe):
             f"expected first_sizes of at most image_size, {largest}, got {list(recipe.first_sizes)}; change both, or "
             "use first_sizes=()"
         )
-    steps = {"first_sizes": len(recipe.first_sizes) + 1, "unfrozen_layers": len(_several(recipe.unfrozen_layers))}
+    steps = {"first_sizes": len(recipe.first_sizes) + 1, "unfrozen_layers": len(several(recipe.unfrozen_layers))}
     epochs = recipe.epochs + (recipe.frozen_epochs if recipe.weights is None else 0)
     for knob, count in steps.items():
         if 0 < epochs < count:
             raise ValueError(f"expected epochs of {count} or more, one for each step of {knob}, got {epochs}")
-    whole = recipe.weights is None or 1 in _several(recipe.unfrozen_layers)
+    whole = recipe.weights is None or 1 in several(recipe.unfrozen_layers)
     if recipe.cached_views and (whole or recipe.first_sizes or recipe.mix != "none"):
         raise ValueError(
             "expected cached_views=0 where all layers are trained (weights=None or unfrozen_layers of 1), sizes change "
@@ -147,5 +147,6 @@ def _is_side(size):
     return type(size) is int and size >= 8
 
 
-def _several(value):
+def several(value):
+    """Return a knob's values where it may have one or a tuple of them."""
     return value if isinstance(value, tuple) else (value,)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import keras
 
+from kagglekit._knobs import several
 from kagglekit.models.heads import add_head, build_extractor, freeze_backbone, unfreeze_backbone
 from kagglekit.models.losses import make_loss
 from kagglekit.models.metadata import add_metadata
@@ -37,15 +38,9 @@ def stages(recipe, model):
                 "expected a functional Keras network with a layer named 'backbone' for cached_views, got "
                 f"{model.name!r} without; use cached_views=0"
             )
-        return _tuning("training", 0, frozen + recipe.epochs, recipe, [1.0])
+        return _tuning("training", 0, frozen + recipe.epochs, recipe, (1.0,))
     head = [Stage("frozen", 0, frozen, recipe.frozen_learning_rate, size)] if frozen else []
-    return head + _tuning("fine-tuning", frozen, recipe.epochs, recipe, shares_of(recipe))
-
-
-def shares_of(recipe):
-    """Return the shares of the backbone's layers that fine-tuning trains, one after another: a list."""
-    shares = recipe.unfrozen_layers
-    return list(shares) if isinstance(shares, tuple) else [shares]
+    return head + _tuning("fine-tuning", frozen, recipe.epochs, recipe, several(recipe.unfrozen_layers))
 
 
 def _tuning(name, first, epochs, recipe, shares):

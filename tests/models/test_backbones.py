@@ -239,7 +239,7 @@ def test_pretrained_weights_fit_any_number_of_channels(tmp_path, name, channels)
     grey = PIXELS[..., :1]
     features = [net(grey.repeat(net.input_shape[-1], axis=3), training=False).numpy() for net in (origin, network)]
     close = np.corrcoef(features[0].ravel(), features[1].ravel())[0, 1]
-    assert close > (0.97 if channels == 1 else 0.5)  # equal channels are the worst case for random kernels
+    assert close > (0.99 if channels == 1 else 0.5)  # equal channels are the worst case for random kernels
     network.save_weights(tmp_path / "own.weights.h5")
     again = build_backbone(name, 64, channels=channels, weights=tmp_path / "own.weights.h5")
     for value, reference in zip(again.get_weights(), network.get_weights(), strict=True):
