@@ -153,7 +153,10 @@ def _side_by_side(batch, steps, spec, parallel_calls):
 
     dataset = tf.data.Dataset.range(steps.start, steps.stop)
     calls = parallel_calls or min(os.cpu_count() or 1, 16)
-    return dataset.map(made, calls, deterministic=True).prefetch(1)
+    # Nothing here is left for tf.data to tune, and its tuner holds up the end of a pass by half a second
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.map(made, calls, deterministic=True).prefetch(1).with_options(options)
 
 
 def _free_memory():

@@ -49,6 +49,8 @@ class StackedHeads:
             keras.Variable(np.stack([keras.ops.convert_to_numpy(value)] * len(self.numbers)), name=name)
             for name, value in (("kernel", self._dense.kernel), ("bias", self._dense.bias))
         )
+        self._held_out = [np.flatnonzero(folds == fold) for fold in self.numbers]
+        self._predicted = tf.function(self._predictions, autograph=False)
 
     def steps(self, expected, batch_size):
         """Return the number of steps of an epoch: those of the fold that trains on most rows."""
@@ -86,11 +88,7 @@ class StackedHeads:
     def predictions(self):
         """Return every row's prediction by the head of its own fold, from the first view: float32 `(rows, outputs)`."""
         found = np.zeros((len(self.folds), self.bias.shape[1]), np.float32)
-        for number, fold in enumerate(self.numbers):
-            rows = np.flatnonzero(self.folds == fold)
-            features = tf.cast(tf.gather(self._features, rows), tf.float32)
-            sums = tf.matmul(features, self.kernel[number]) + self.bias[number]
-            found[rows] = self._activated(sums).numpy()
+        found[np.concatenate(self._held_out)] = self._predicted().numpy()
         return found
 
     def values(self, fold):
@@ -98,6 +96,14 @@ class StackedHeads:
         number = self.numbers.tolist().index(fold)
         own = {self._dense.kernel.path: self.kernel[number], self._dense.bias.path: self.bias[number]}
         return [keras.ops.convert_to_numpy(own.get(each.path, each)) for each in self._head.variables]
+
+    def _predictions(self):
+        """What the head of each fold says of the rows that the fold holds out, one fold after another."""
+        parts = []
+        for number, rows in enumerate(self._held_out):
+            features = tf.cast(tf.gather(self._features, rows), tf.float32)
+            parts.append(self._activated(tf.matmul(features, self.kernel.value[number]) + self.bias.value[number]))
+        return tf.concat(parts, axis=0)
 
     def _batches(self, epoch, expected, recipe):
         """Rows of each step and fold, `(steps, folds, batch)`, and whether they count: folds end at different steps."""
@@ -123,8 +129,7 @@ class StackedHeads:
             line = chosen % len(self.folds)
             targets, weights = tf.gather(self._targets, line), used * tf.gather(self._weights, line)
             if self._dropout:
-                drawn = tf.random.stateless_uniform(tf.shape(features), tf.stack([seed[0], seed[1] * steps + step]))
-                features = tf.where(drawn < self._dropout, 0.0, features / (1 - self._dropout))
+                features = _dropped(features, self._dropout, tf.stack([seed[0], seed[1] * steps + step]))
             with tf.GradientTape() as tape:
                 sums = tf.matmul(features, self.kernel.value) + self.bias.value[:, None]
                 values = loss.call(targets, self._activated(sums))
@@ -140,3 +145,11 @@ class StackedHeads:
     def _activated(self, sums):
         values = self._dense.activation(sums)
         return values if self._rescaling is None else self._rescaling(values)
+
+
+def _dropped(features, rate, seed):
+    """Dropout by 16 random bits a number: half the time of a float each."""
+    count = tf.size(features)
+    words = tf.random.stateless_uniform([(count + 1) // 2], seed, minval=None, maxval=None, dtype=tf.uint32)
+    bits = tf.reshape(tf.reshape(tf.bitcast(words, tf.uint16), [-1])[:count], tf.shape(features))
+    return tf.where(bits < int(rate * 2**16), 0.0, features / (1 - rate))
