@@ -4,6 +4,8 @@
 PYTHON ?= python3
 COMPETITION ?= digits
 BIN := .venv/bin
+# A file at a time in two processes, so that what its tests share is made once; in the order of their names
+PYTEST := python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test test-slow bench clean
 
@@ -15,12 +17,12 @@ test: .venv/stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(BIN)/$(PYTEST)
 
 # Slow by nature, then the everyday suite once more on the versions of Kaggle's image.
 test-slow: .venv/stamp .venv-kaggle/stamp
-	$(BIN)/python -m pytest -m slow
-	.venv-kaggle/bin/python -m pytest
+	$(BIN)/$(PYTEST) -m slow
+	.venv-kaggle/bin/$(PYTEST)
 
 bench: .venv/stamp
 	$(BIN)/python -m benchmarks
