@@ -139,6 +139,13 @@ def plain(value):
     return [plain(part) for part in value] if isinstance(value, list | tuple) else value
 
 
+def python_numbers(value):
+    """Return a value with Python's numbers and lists in place of numpy's."""
+    if isinstance(value, list | tuple):
+        return type(value)(map(python_numbers, value))
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
 def _sides(size):
     return size if isinstance(size, list | tuple) else (size, size)
 

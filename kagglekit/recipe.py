@@ -8,7 +8,7 @@ import yaml
 
 from kagglekit._checks import nearest
 from kagglekit._files import content_hash, written_whole
-from kagglekit._knobs import RANGES, check_knobs, in_one_form, plain
+from kagglekit._knobs import RANGES, check_knobs, in_one_form, plain, python_numbers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,6 +140,8 @@ class Recipe:
     reasons: dict = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self):
+        for knob, value in vars(self).items():
+            object.__setattr__(self, knob, python_numbers(value))
         for knob, value in in_one_form(self).items():
             object.__setattr__(self, knob, value)
         check_knobs(self)

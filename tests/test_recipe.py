@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 
+import numpy as np
 import pytest
 import yaml
 
@@ -96,6 +97,23 @@ def test_yaml_round_trip_keeps_everything(tmp_path, recipe):
 def test_steps_that_would_not_come_are_refused(knobs, message):
     with pytest.raises(ValueError, match=message):
         kk.Recipe(**knobs)
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    numbers = {
+        "seed": np.arange(3)[2],
+        "dropout": np.float64(0.25),
+        "image_size": (np.int64(32), np.int64(48)),
+        "unfrozen_layers": np.linspace(0.25, 0.75, 3),
+        "epochs": np.int32(3),
+    }
+    expected = kk.Recipe(seed=2, dropout=0.25, image_size=(32, 48), unfrozen_layers=(0.25, 0.5, 0.75), epochs=3)
+    recipe = kk.Recipe(**numbers)
+    assert recipe == expected
+    assert recipe.hash == expected.hash
+    assert (type(recipe.seed), type(recipe.dropout)) == (int, float)
+    recipe.to_yaml(tmp_path / "recipe.yaml")
+    assert kk.Recipe.from_yaml(tmp_path / "recipe.yaml") == expected
 
 
 def test_dict_round_trip_holds_plain_values_alone():

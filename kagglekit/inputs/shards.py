@@ -6,6 +6,7 @@ Nothing here needs TensorFlow, so that worker processes start at once.
 import contextlib
 import itertools
 import os
+import threading
 import zipfile
 
 import google_crc32c
@@ -15,6 +16,10 @@ from kagglekit._files import content_hash, written_whole
 from kagglekit.competition import sources
 from kagglekit.competition.tfrecord_format import DATA_AT, frame, make_example
 from kagglekit.inputs.encoding import encode_image
+
+# numpy reads a header by `ast.literal_eval`, which fails now and then in two threads at once: "SystemError: AST
+# constructor recursion depth mismatch" (https://github.com/python/cpython/issues/106905)
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def shard_key(root, rows, settings):
@@ -118,7 +123,7 @@ def _written(path):
 def read_sidecar(path):
     """Return a shard's sidecar as a dict of arrays, or None where there is none that is whole."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with _ONE_AT_A_TIME, np.load(path, allow_pickle=False) as stored:
             return dict(stored)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         return None

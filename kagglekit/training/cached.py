@@ -23,7 +23,7 @@ class CachedRows:
 
     Attributes:
         folds: fold of each row, integers `(rows,)`.
-        labels, targets, weights, image_ids: of the rows; `weights` is None where all count alike.
+        labels, targets, image_ids: of the rows.
         expected: how often each row is seen in an epoch, `expected_counts` of all rows.
         views: arrays `(rows, *features)`, memory maps; the first is of the pictures as they are.
     """
@@ -41,9 +41,6 @@ class CachedRows:
         self.targets = np.eye(classes, dtype=np.float32)[self.labels] if single else self.labels
         self._sampling = class_factors(recipe.sampling, records.class_names)
         self.expected = expected_counts(self.labels, classes, self._sampling, recipe.subset)
-        self.weights = None
-        if recipe.class_weights != "none":
-            self.weights = class_weights(self.labels, classes, recipe.class_weights)[self.labels]
         self._columns = metadata_of(records, recipe, parts)
         features = FeatureStore(extractor, records, recipe, store)
         seen = ["identity", *range(passes if recipe.augment_strength else 0)]
@@ -53,12 +50,22 @@ class CachedRows:
         """Return which rows a fold holds out, booleans `(rows,)`."""
         return (self.folds == fold) & self._original
 
+    def weights(self, fold):
+        """Return the weight of each row in the loss, float32 `(rows,)`: of the classes among the other folds' rows.
+
+        None where all count alike.
+        """
+        if self._recipe.class_weights == "none":
+            return None
+        others = self.labels[self.folds != fold]
+        return class_weights(others, self.targets.shape[1], self._recipe.class_weights)[self.labels]
+
     def batches(self, fold, first=0):
         """Yield shuffled batches of `(features, targets[, weights])` of the other folds, without end.
 
         Each row of an epoch is seen in one of its views. An epoch is the same whether it is the `first` or reached.
         """
-        size, rows = self._recipe.batch_size, np.flatnonzero(self.folds != fold)
+        size, rows, weights = self._recipe.batch_size, np.flatnonzero(self.folds != fold), self.weights(fold)
         # Of these rows alone, as `steps_per_epoch` counts them: else epochs would drift from the batches that they take
         labels = self.labels[rows]
         expected = expected_counts(labels, self.targets.shape[1], self._sampling, self._recipe.subset)
@@ -72,7 +79,7 @@ class CachedRows:
                 seen = zip(views[start : start + size], chosen, strict=True)
                 features = np.stack([self.views[view][row] for view, row in seen]).astype(np.float32)
                 batch = beside(self._columns, chosen, features, "features"), self.targets[chosen]
-                yield batch if self.weights is None else (*batch, self.weights[chosen])
+                yield batch if weights is None else (*batch, weights[chosen])
 
     def predict(self, infer, fold):
         """Predict the rows that a fold holds out; returns what `predict_rows` does."""

@@ -2,6 +2,8 @@
 
 import time
 
+import numpy as np
+
 from kagglekit.training.callbacks import held_out_scores
 from kagglekit.training.networks import loss_of, optimizer_of
 from kagglekit.training.stacked_heads import StackedHeads
@@ -24,7 +26,8 @@ def train_heads(rows, head, stage, records, recipe, metric, folds=None):
         of the fold's own rows.
     """
     folds = records.folds if folds is None else folds
-    heads = StackedHeads(head, rows.folds, rows.views, rows.targets, rows.labels, rows.weights, folds)
+    weights = None if recipe.class_weights == "none" else np.stack([rows.weights(fold) for fold in folds])
+    heads = StackedHeads(head, rows.folds, rows.views, rows.targets, rows.labels, weights, folds)
     own_rate = recipe.replace(layer_decay=1.0)  # which the head has anyway
     optimizer = optimizer_of(own_rate, stage, heads.steps(rows.expected, recipe.batch_size) * stage.epochs, None)
     lines = {fold: [] for fold in folds}

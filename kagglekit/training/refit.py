@@ -83,9 +83,13 @@ def _check(run, build_model):
 
 
 def _mean_best_epoch(run, stage):
-    """The mean, over the folds, of a stage's epoch with the best held-out metric; the first of equal ones."""
+    """The mean, over the folds, of a stage's epoch with the best held-out metric; the first of equal ones.
+
+    A fold whose metric is never defined counts with its last epoch.
+    """
     history, metric = run.history, run.info["metric"]
     own = history[history["epoch"].between(stage.first + 1, stage.first + stage.epochs)]
-    scores = own.groupby("fold")[f"held_out_{metric}"]
+    last = own.groupby("fold")["epoch"].max()
+    scores = own.dropna(subset=f"held_out_{metric}").groupby("fold")[f"held_out_{metric}"]
     best = scores.idxmax() if metrics.METRICS[metric][1] else scores.idxmin()
-    return round(own["epoch"][best].mean())
+    return round(own.loc[best].set_index("fold")["epoch"].reindex(last.index).fillna(last).mean())

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from kagglekit._knobs import python_numbers
 from kagglekit.predictions.ensemble import blend
 from kagglekit.training.cross_validation import cross_validate
 from kagglekit.training.prediction import predict
@@ -41,8 +42,8 @@ def cross_validate_seeds(comp, folds, recipe, *, seeds=3, tta="auto", build_mode
     fold 1 of 2: accuracy ...
     accuracy of seed 5: ...; mean ..., spread (standard deviation) 0.0000; of their average ...
     """
-    counted = type(seeds) is int
-    numbers = list(range(recipe.seed, recipe.seed + seeds)) if counted else list(seeds)
+    seeds = python_numbers(seeds)
+    numbers = list(range(recipe.seed, recipe.seed + seeds)) if type(seeds) is int else list(seeds)
     if not numbers or len(set(numbers)) < len(numbers):
         raise ValueError(f"expected seeds to be a number of 1 or more, or a list of different seeds, got {seeds!r}")
     recipes = [recipe.replace(seed=seed) for seed in numbers]  # all checked before the first is trained

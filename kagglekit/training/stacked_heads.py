@@ -32,8 +32,9 @@ class StackedHeads:
             float32; a row of a batch takes one of them at random.
         targets: float32 `(rows, outputs)`.
         labels: of the rows, as the metrics and `epoch_counts` take them.
-        weights: of the rows in the loss, float32 `(rows,)`, or None.
-        numbers: folds to train a head for; one that no row has trains on all rows. Defaults to those of the rows.
+        weights: of the rows in each head's loss, float32 `(heads, rows)`, or None.
+        numbers: folds to train a head for, rising; one that no row has trains on all rows. Defaults to those of the
+            rows.
     """
 
     def __init__(self, head, folds, views, targets, labels, weights=None, numbers=None):
@@ -41,7 +42,7 @@ class StackedHeads:
         self._labels, self._views = labels, len(views)
         self._features = tf.concat([tf.constant(view) for view in views], axis=0)
         self._targets = tf.constant(targets)
-        self._weights = tf.constant(np.ones(len(folds), np.float32) if weights is None else weights)
+        self._weights = None if weights is None else tf.constant(weights)
         self._head, layers = head, {type(layer).__name__: layer for layer in head.layers}
         self._dense, self._rescaling = layers["Dense"], layers.get("Rescaling")
         self._dropout = layers["Dropout"].rate if "Dropout" in layers else 0.0
@@ -127,7 +128,9 @@ class StackedHeads:
             chosen, used = rows[step], counted[step]
             features = tf.cast(tf.gather(self._features, chosen), tf.float32)
             line = chosen % len(self.folds)
-            targets, weights = tf.gather(self._targets, line), used * tf.gather(self._weights, line)
+            targets, weights = tf.gather(self._targets, line), used
+            if self._weights is not None:
+                weights = used * tf.gather(self._weights, line, batch_dims=1)
             if self._dropout:
                 features = _dropped(features, self._dropout, tf.stack([seed[0], seed[1] * steps + step]))
             with tf.GradientTape() as tape:

@@ -91,6 +91,8 @@ def test_better_follows_the_direction_and_is_never_true_of_nan(metric):
     assert not better(metric, low, high)
     assert not better(metric, high, high)
     assert not better(metric, float("nan"), low)
+    assert better(metric, low, float("nan"))
+    assert not better(metric, float("nan"), float("nan"))
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def descended(kernel, bias, batches):
     return kernel, bias
 
 
-@pytest.mark.parametrize("weights", [None, RNG.uniform(0.5, 2, 50).astype(np.float32)])
+@pytest.mark.parametrize("weights", [None, RNG.uniform(0.5, 2, (3, 50)).astype(np.float32)])
 def test_heads_trained_as_one_are_what_gradient_descent_gives_each_fold(weights):
     heads, recipe = StackedHeads(head(), FOLDS, [FEATURES], TARGETS, LABELS, weights), kk.Recipe(batch_size=8)
     seen = []
@@ -46,11 +46,12 @@ def test_heads_trained_as_one_are_what_gradient_descent_gives_each_fold(weights)
     )
     for number, fold in enumerate((0, 1, 2)):
         kernel, bias, batches = *(value.astype(np.float64) for value in head().get_weights()), []
+        counts = np.ones(50) if weights is None else weights[number]
         for epoch in range(3):
             rows, counted = (part.numpy()[:, number] for part in heads._batches(epoch, np.ones(50), recipe))
             chosen = [part[used > 0] for part, used in zip(rows, counted, strict=True)]
             assert sorted(np.concatenate(chosen)) == np.flatnonzero(fold != FOLDS).tolist()
-            batches += [(part, (np.ones(50) if weights is None else weights)[part]) for part in chosen if len(part)]
+            batches += [(part, counts[part]) for part in chosen if len(part)]
         kernel, bias = descended(kernel, bias, batches)
         for found, expected in zip(heads.values(fold), (kernel, bias), strict=True):
             np.testing.assert_allclose(found, expected, atol=1e-4)
