@@ -2,13 +2,13 @@
 
 import zlib
 
+import keras
 import numpy as np
 from tqdm.auto import tqdm
 
 from kagglekit._files import content_hash, written_whole
 from kagglekit.inputs.augment import check_policy
 from kagglekit.inputs.pipeline import eval_dataset
-from kagglekit.models.backbones import flat_layers
 from kagglekit.training.inference import inference
 
 _BATCH = 32  # images a step, whatever the recipe trains with
@@ -38,9 +38,9 @@ class FeatureStore:
         for value in extractor.get_weights():
             weights = zlib.crc32(np.ascontiguousarray(value), weights)
         size = recipe.image_size
-        # What the layers do, beside their weights: two scales of the pixels may stand before the same weights
-        layers = [[type(layer).__name__, _settings(layer)] for layer in flat_layers(extractor)]
-        known = [records.identity, size, recipe.channels, recipe.resize, extractor.output_shape, layers, weights]
+        # Two scales of the pixels may stand before the same weights
+        steps = _steps(extractor)
+        known = [records.identity, size, recipe.channels, recipe.resize, extractor.output_shape, steps, weights]
         self.identity = content_hash(known, length=16)
 
     def read(self, parts, view="identity"):
@@ -99,6 +99,17 @@ class FeatureStore:
                 bar.update(len(kept))
 
 
-def _settings(layer):
-    """A layer's configuration without its name, and without what does not change its output at prediction."""
-    return {knob: value for knob, value in layer.get_config().items() if knob not in ("name", "trainable", "layers")}
+def _steps(model):
+    """What the layers and operations of a network do beside their weights, in order."""
+    steps = []
+    for each in getattr(model, "operations", model.layers):  # a Sequential has layers alone
+        if isinstance(each, keras.Model):
+            steps += _steps(each)
+            continue
+        # Without what does not change the output at prediction
+        settings = {name: value for name, value in each.get_config().items() if name not in ("name", "trainable")}
+        arguments = keras.tree.flatten([node.arguments.args for node in each._inbound_nodes])
+        plain = [value for value in arguments if isinstance(value, int | float | str | slice | np.ndarray)]
+        constants = [str(np.asarray(value).tolist()) for value in plain]
+        steps.append([type(each).__name__, settings, constants])
+    return steps

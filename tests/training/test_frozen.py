@@ -95,6 +95,31 @@ def test_features_are_computed_once_for_each_view_size_and_network(store, tmp_pa
     assert len(list((tmp_path / "features").iterdir())) == 5
 
 
+def test_features_of_another_operation_without_weights_are_others(store, workspace, tmp_path):
+    like = store()
+
+    def identity(change):
+        inputs = keras.Input((16, 16, 3))
+        means = keras.layers.GlobalAveragePooling2D()(change(inputs))
+        return FeatureStore(keras.Model(inputs, means), like._records, like._recipe, tmp_path).identity
+
+    changes = [
+        lambda pixels: pixels,
+        lambda pixels: pixels / 255,
+        lambda pixels: pixels / 127,
+        lambda pixels: pixels - np.array([1.0, 2.0, 3.0]),
+        lambda pixels: pixels - np.array([1.0, 2.0, 4.0]),
+        lambda pixels: keras.ops.flip(pixels, axis=1),
+        lambda pixels: keras.ops.flip(pixels, axis=2),
+        lambda pixels: pixels[..., ::-1],
+        lambda pixels: pixels[..., :1],
+        keras.ops.relu,
+    ]
+    identities = [identity(change) for change in changes]
+    assert len(set(identities)) == len(changes)
+    assert identities == [identity(change) for change in changes]
+
+
 def test_features_that_half_precision_cannot_hold_are_kept_in_single(store):
     large = store(scale=1e4).read("test")
     assert large.dtype == np.float32
