@@ -1,5 +1,10 @@
 """What a frozen backbone sees, computed once for all folds, heads, trials and views."""
 
+import contextlib
+import math
+import os
+import shutil
+import time
 import zlib
 
 import keras
@@ -59,6 +64,7 @@ class FeatureStore:
         path = self._folder / f"{content_hash([self.identity, parts, view, *drawn], length=16)}.npy"
         if not path.is_file():
             self._compute(path, parts, view)
+        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))  # read now, for `make_room`
         return np.load(path, mmap_mode="r", allow_pickle=False)
 
     def _compute(self, path, parts, view):
@@ -76,6 +82,9 @@ class FeatureStore:
             "fortran_order": False,
             "shape": (rows, *self._extractor.output_shape[1:]),
         }
+        self._folder.mkdir(parents=True, exist_ok=True)
+        expected = np.dtype(dtype).itemsize * math.prod(header["shape"])
+        make_room(self._folder, expected, shutil.disk_usage(self._folder).free)
         title = "features of the frozen backbone" + ("" if view == "identity" else f", view {view}")
         # Written one after another: on a full disk that is an error, where a memory map would end the process
         with (
@@ -97,6 +106,27 @@ class FeatureStore:
                     )
                 file.write(kept.tobytes())
                 bar.update(len(kept))
+
+
+def make_room(folder, expected, free):
+    """Remove the files of a folder that were read longest ago, so that all take at most half of the room there is.
+
+    Each strength of augmentation and each seed has files of its own: a search over them would fill the disk.
+
+    Args:
+        folder: of the files.
+        expected: bytes that are about to be written.
+        free: bytes that are free on the disk.
+    """
+    files = [(path, path.stat()) for path in folder.glob("[!.]*.npy")]  # not those that are being written
+    taken = sum(about.st_size for _, about in files)
+    room = (free + taken) / 2
+    for path, about in sorted(files, key=lambda file: file[1].st_atime_ns):
+        if taken + expected <= room:
+            return
+        with contextlib.suppress(OSError):  # Windows keeps what somebody reads
+            path.unlink()
+            taken -= about.st_size
 
 
 def _steps(model):

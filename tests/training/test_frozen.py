@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import kagglekit as kk
-from kagglekit.training.features import FeatureStore
+from kagglekit.training.features import FeatureStore, make_room
 from kagglekit.training.inference import inference, predict_rows
 from kagglekit.training.stacked_heads import StackedHeads
 
@@ -93,6 +93,25 @@ def test_features_are_computed_once_for_each_view_size_and_network(store, tmp_pa
     store(policy="strong").read([0, 1, 2], 0)
     store(resize="letterbox").read([0, 1, 2])
     assert len(list((tmp_path / "features").iterdir())) == 5
+
+
+def test_what_was_read_longest_ago_makes_room(store, tmp_path):
+    reader, folder = store(), tmp_path / "features"
+    files = []
+    for view in ("identity", "hflip", "vflip"):
+        reader.read([0, 1, 2], view)
+        files += [path for path in folder.iterdir() if path not in files]
+    held = reader.read([0, 1, 2])  # again: now the second is the oldest
+    size = files[0].stat().st_size
+    make_room(folder, size, free=5 * size)
+    assert sorted(folder.iterdir()) == sorted(files)
+    make_room(folder, size, free=4 * size)
+    assert sorted(folder.iterdir()) == sorted([files[0], files[2]])
+    expected = np.array(held)
+    make_room(folder, size, free=0)
+    assert list(folder.iterdir()) == []
+    np.testing.assert_array_equal(held, expected)
+    np.testing.assert_array_equal(reader.read([0, 1, 2]), expected)
 
 
 def test_features_of_another_operation_without_weights_are_others(store, workspace, tmp_path):
