@@ -141,6 +141,8 @@ def plain(value):
 
 def python_numbers(value):
     """Return a value with Python's numbers and lists in place of numpy's."""
+    if isinstance(value, dict):
+        return {name: python_numbers(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(map(python_numbers, value))
     return value.tolist() if hasattr(value, "tolist") else value

@@ -106,8 +106,10 @@ def test_numbers_of_numpy_are_numbers(tmp_path):
         "image_size": (np.int64(32), np.int64(48)),
         "unfrozen_layers": np.linspace(0.25, 0.75, 3),
         "epochs": np.int32(3),
+        "sampling": {"cat": np.float64(2)},
     }
-    expected = kk.Recipe(seed=2, dropout=0.25, image_size=(32, 48), unfrozen_layers=(0.25, 0.5, 0.75), epochs=3)
+    known = {"seed": 2, "dropout": 0.25, "image_size": (32, 48), "unfrozen_layers": (0.25, 0.5, 0.75), "epochs": 3}
+    expected = kk.Recipe(sampling={"cat": 2.0}, **known)
     recipe = kk.Recipe(**numbers)
     assert recipe == expected
     assert recipe.hash == expected.hash

@@ -64,7 +64,8 @@ class FeatureStore:
         path = self._folder / f"{content_hash([self.identity, parts, view, *drawn], length=16)}.npy"
         if not path.is_file():
             self._compute(path, parts, view)
-        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))  # read now, for `make_room`
+        with contextlib.suppress(OSError):  # a folder that cannot be written to
+            os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))  # read now, for `make_room`
         return np.load(path, mmap_mode="r", allow_pickle=False)
 
     def _compute(self, path, parts, view):
@@ -118,7 +119,10 @@ def make_room(folder, expected, free):
         expected: bytes that are about to be written.
         free: bytes that are free on the disk.
     """
-    files = [(path, path.stat()) for path in folder.glob("[!.]*.npy")]  # not those that are being written
+    files = []
+    for path in folder.glob("[!.]*.npy"):  # not those that are being written
+        with contextlib.suppress(OSError):  # another process has just removed it
+            files.append((path, path.stat()))
     taken = sum(about.st_size for _, about in files)
     room = (free + taken) / 2
     for path, about in sorted(files, key=lambda file: file[1].st_atime_ns):
@@ -138,7 +142,8 @@ def _steps(model):
             continue
         # Without what does not change the output at prediction
         settings = {name: value for name, value in each.get_config().items() if name not in ("name", "trainable")}
-        arguments = keras.tree.flatten([node.arguments.args for node in each._inbound_nodes])
+        call = each._inbound_nodes[0].arguments
+        arguments = keras.tree.flatten([call.args, call.kwargs])
         plain = [value for value in arguments if isinstance(value, int | float | str | slice | np.ndarray)]
         constants = [str(np.asarray(value).tolist()) for value in plain]
         steps.append([type(each).__name__, settings, constants])

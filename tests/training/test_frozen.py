@@ -126,6 +126,8 @@ def test_features_of_another_operation_without_weights_are_others(store, workspa
         lambda pixels: pixels,
         lambda pixels: pixels / 255,
         lambda pixels: pixels / 127,
+        lambda pixels: keras.ops.divide(pixels, x2=255.0),
+        lambda pixels: keras.ops.divide(pixels, x2=127.0),
         lambda pixels: pixels - np.array([1.0, 2.0, 3.0]),
         lambda pixels: pixels - np.array([1.0, 2.0, 4.0]),
         lambda pixels: keras.ops.flip(pixels, axis=1),
