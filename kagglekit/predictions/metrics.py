@@ -296,6 +296,5 @@ def check_metric(metric, task):
 
 def better(metric, new, old):
     """Tell whether `new` is a better value of the metric than `old`; a NaN never is, and any number is than a NaN."""
-    if np.isnan(old):
-        return not np.isnan(new)
-    return bool(new > old if METRICS[metric][1] else new < old)
+    defined = np.isnan(old) and not np.isnan(new)
+    return bool(defined or (new > old if METRICS[metric][1] else new < old))
