@@ -17,10 +17,10 @@ import numpy as np
 from input_pipeline import generated
 
 import kagglekit as kk
-from kagglekit.models.halves import split_at_features
+from kagglekit.inference.traced import inference
 from kagglekit.models.heads import freeze_backbone
+from kagglekit.models.split import split_at_features
 from kagglekit.training.fold_trainer import FoldTrainer
-from kagglekit.training.inference import inference
 from kagglekit.training.networks import loss_of, model_from_recipe
 
 RECIPE = kk.Recipe(batch_size=64, frozen_epochs=30, epochs=0, policy="none")

@@ -15,7 +15,7 @@ import simplejpeg
 from PIL import Image
 
 import kagglekit as kk
-from kagglekit.competition.quality import likeness
+from kagglekit.audit import likeness
 
 FILES, FEW, REPEATS, HASHES = 20_000, 5_000, 5, 60_000
 

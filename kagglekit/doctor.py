@@ -6,7 +6,7 @@ import socket
 import sys
 from importlib import metadata
 
-from kagglekit.competition import environment
+from kagglekit import _paths
 
 GOOD, LOOK = "ok", "!!"
 _PACKAGES = ("tensorflow", "keras", "keras-tuner", "numpy", "pandas", "scikit-learn", "papermill")
@@ -68,12 +68,12 @@ def gpu_finding(name, capability):
 
 
 def _places():
-    place = environment.workspace()
+    place = _paths.workspace()
     existing = next(folder for folder in (place, *place.parents) if folder.exists())
     free = shutil.disk_usage(existing).free / 2**30
     yield (GOOD if free > 2 else LOOK), "workspace", f"{place} ({free:.0f} GB free)"
-    if environment.on_kaggle():
-        mounts = environment.input_mounts()
+    if _paths.on_kaggle():
+        mounts = _paths.input_mounts()
         names = ", ".join(str(mount) for mount in mounts) or "none: attach the competition with 'Add input'"
         yield (GOOD if mounts else LOOK), "mounts", names
 

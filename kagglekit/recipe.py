@@ -32,14 +32,14 @@ class Recipe:
         numeric, categorical: names of columns of train and test that the network sees beside the pixels, as numbers and
             as categories; gaps and values that training never saw are allowed. Their pictures cannot be mixed.
         batch_size: images a step.
-        policy: name of an augmentation policy, see `kagglekit.inputs.augment.POLICIES`, or a list of ops with their
+        policy: name of an augmentation policy, see `kagglekit.augment.POLICIES`, or a list of ops with their
             strengths such as `[["flip_horizontal", 0.5], ["rotation", 15]]`.
-        mix: `"none"`, or how pictures of a batch are mixed with their labels, see `kagglekit.inputs.mix.MIXES`.
+        mix: `"none"`, or how pictures of a batch are mixed with their labels, see `kagglekit.augment.mix.MIXES`.
         augment_strength: factor on the policy's strengths; 0 switches it off, 1 is the policy as it stands.
         augment_warmup: epochs of fine-tuning over which the strength rises to that, in equal steps; 0 for none.
         unmixed_epochs: last epochs, in which nothing is mixed.
         sampling: how often an epoch sees the classes: `"none"` (every row once), `"label_shuffling"`, `"balanced"`,
-            `"square_root"`, or a mapping from class names to factors, see `kagglekit.inputs.sampling`.
+            `"square_root"`, or a mapping from class names to factors, see `kagglekit.pipeline.sampling`.
         subset: share of the rows that an epoch sees, another part each time; more than 0 and at most 1.
         class_weights: `"none"`, `"inverse_frequency"` or `"effective_number"`: a row's weight in the loss.
         frozen_epochs: epochs that train the head alone while the backbone stays as it was loaded.

@@ -4,8 +4,8 @@ import sys
 import time
 from pathlib import Path
 
+from kagglekit import _paths
 from kagglekit._files import read_json
-from kagglekit.competition import environment
 
 
 class NotebookFailed(RuntimeError):
@@ -15,7 +15,7 @@ class NotebookFailed(RuntimeError):
 def notebooks_folder():
     """Return the folder of the notebooks: the checkout's, or the copy inside an installed package."""
     packaged = Path(__file__).parent / "notebooks"
-    return environment.checkout() / "notebooks" if environment.checkout() else packaged
+    return _paths.checkout() / "notebooks" if _paths.checkout() else packaged
 
 
 def run_notebooks(competition, *, effort=None, only=None, setup_seconds=None):
@@ -81,7 +81,7 @@ def run_notebooks(competition, *, effort=None, only=None, setup_seconds=None):
 
 def _newest_submission(comp, since):
     """The last CSV that was written since then and has its json; notebook 04 writes one each time."""
-    folder = environment.submissions_folder() / comp.name
+    folder = _paths.submissions_folder() / comp.name
     found = [path for path in folder.glob("*.csv") if path.with_suffix(".json").is_file()]
     found = [path for path in found if path.stat().st_mtime >= since - 1]
     return max(found, key=lambda path: path.stat().st_mtime, default=None)

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from kagglekit import _paths
 from kagglekit._files import written_whole
-from kagglekit.competition import environment
 
 TEST_ROWS = 360
 ANSWERS = ".answers/solution.csv"  # read by the local scorer alone
@@ -17,7 +17,7 @@ ANSWERS = ".answers/solution.csv"  # read by the local scorer alone
 
 def folder():
     """Return the folder of the competition, written first if it is not there."""
-    target = environment.raw_folder() / "digits"
+    target = _paths.raw_folder() / "digits"
     if not (target / "sample_submission.csv").is_file():
         with written_whole(target) as temporary:
             _write(temporary)

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from kagglekit import _paths
 from kagglekit._checks import check_choice, check_unique, first_few
 from kagglekit._files import content_hash
-from kagglekit.competition import environment
 
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 TASKS = ("single_label", "multi_label", "regression", "distribution")
@@ -95,7 +95,7 @@ class Competition:
     @property
     def workspace(self):
         """Folder for records, runs, tuning studies and executed notebooks."""
-        return environment.workspace() / self.name
+        return _paths.workspace() / self.name
 
     @property
     def hash(self):

@@ -11,10 +11,10 @@ import numpy as np
 
 from kagglekit._checks import check_choice
 from kagglekit._files import written_whole
-from kagglekit.inputs.metadata import check_pixels_alone
-from kagglekit.inputs.pipeline import eval_dataset
-from kagglekit.inputs.records import open_records
-from kagglekit.training.inference import inference
+from kagglekit.inference.traced import inference
+from kagglekit.pipeline.datasets import eval_dataset
+from kagglekit.pipeline.metadata import check_pixels_alone
+from kagglekit.records.read import open_records
 
 FORMATS = {"litert": ".tflite", "keras": ".keras"}
 

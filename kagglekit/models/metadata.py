@@ -12,7 +12,7 @@ def add_metadata(extractor, encoder, *, width=32, dropout=0.2):
 
     Args:
         extractor: a model of `build_extractor`.
-        encoder: a fitted `kagglekit.inputs.metadata.MetadataEncoder`.
+        encoder: a fitted `kagglekit.pipeline.metadata.MetadataEncoder`.
         width: number of features made of the columns.
         dropout: share of these features that is dropped in training, 0 to less than 1.
 
@@ -22,7 +22,7 @@ def add_metadata(extractor, encoder, *, width=32, dropout=0.2):
     Example:
 
     >>> import pandas as pd
-    >>> from kagglekit.inputs.metadata import MetadataEncoder
+    >>> from kagglekit.pipeline.metadata import MetadataEncoder
     >>> from kagglekit.models.heads import add_head, build_extractor
     >>> encoder = MetadataEncoder(numeric=["age"]).fit(pd.DataFrame({"age": [30, 50]}))
     >>> joined = add_metadata(build_extractor("small_cnn", weights=None, image_size=16), encoder)

@@ -4,8 +4,8 @@ import numpy as np
 from PIL import Image
 
 from kagglekit._checks import check_unique, first_few
+from kagglekit._parallel import parallel_map
 from kagglekit.competition import digits
-from kagglekit.competition.quality.parallel import parallel_map
 from kagglekit.competition.sources import UNREADABLE, name_of, read_pixels
 from kagglekit.competition.tables import read_text_csv, row_folds
 from kagglekit.predictions.store import Predictions

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from kagglekit import __version__
+from kagglekit import __version__, _paths
 from kagglekit._files import content_hash, written_whole
-from kagglekit.competition import environment
 from kagglekit.predictions.forms import sample_of, submission_frame
 from kagglekit.predictions.store import Predictions
 
@@ -76,9 +75,9 @@ def make_submission(comp, predictions, path=None):
     if path is None:
         score = "" if about["cv_score"] is None else f"-cv{about['cv_score']:.4f}"
         name = re.sub(r"[^\w.-]+", "_", about["name"])
-        path = environment.submissions_folder() / comp.name / f"{name}{score}-{content_hash(text)}.csv"
+        path = _paths.submissions_folder() / comp.name / f"{name}{score}-{content_hash(text)}.csv"
     path = Path(path)
-    versions = {"kagglekit": __version__} | environment.installed_versions("keras", "tensorflow", "numpy", "pandas")
+    versions = {"kagglekit": __version__} | _paths.installed_versions("keras", "tensorflow", "numpy", "pandas")
     about |= {
         "competition": comp.name,
         "rows": len(frame),
@@ -88,8 +87,8 @@ def make_submission(comp, predictions, path=None):
     # The json first: a CSV that is there always has its json beside it.
     _write(path.with_suffix(".json"), json.dumps(about, indent=1, ensure_ascii=False) + "\n")
     _write(path, text)
-    if environment.on_kaggle():
-        _write(environment.KAGGLE_ROOT / "working" / "submission.csv", text)
+    if _paths.on_kaggle():
+        _write(_paths.KAGGLE_ROOT / "working" / "submission.csv", text)
     return path
 
 

@@ -4,8 +4,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from kagglekit._checks import check_choice
-from kagglekit.inputs.augment import OPS
-from kagglekit.inputs.samples import Samples
+from kagglekit.augment import OPS
+from kagglekit.pipeline.samples import Samples
 from kagglekit.reports.drawing import bare, short, show
 
 # op -> a strength at which the eye sees what it does; a chance of 1 where the strength is one
@@ -68,7 +68,7 @@ def plot_ops(records, recipe, *, image_id=None, ops=None, columns=9):
         records: `Records`.
         recipe: a `Recipe`: `image_size`, `channels` and `seed` are used.
         image_id: the picture. Defaults to the first one.
-        ops: names of `kagglekit.inputs.augment.OPS` to draw. Defaults to all.
+        ops: names of `kagglekit.augment.OPS` to draw. Defaults to all.
         columns: pictures side by side.
 
     Returns:

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
-from kagglekit.competition.quality.shift import TELLING
+from kagglekit.audit.shift import TELLING
 from kagglekit.reports.drawing import COLOUR, PARTS, SECOND, say, short
 
 _CHANNEL_NAMES = {1: ["grey"], 3: ["red", "green", "blue"]}

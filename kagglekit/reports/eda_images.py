@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from kagglekit.competition.quality.thumbnails import rows_of_class, small_images, with_channels
+from kagglekit.audit.thumbnails import rows_of_class, small_images, with_channels
 from kagglekit.reports.drawing import SECOND, bare, say, short, show
 
 _SIDE = 160  # pixels of a picture in a grid

@@ -6,8 +6,8 @@ import pandas as pd
 import seaborn as sns
 
 from kagglekit._checks import first_few
-from kagglekit.competition.quality.repair import as_numbers, missing_cells
-from kagglekit.competition.quality.thumbnails import label_values, rows_of_class
+from kagglekit.audit.repair import as_numbers, missing_cells
+from kagglekit.audit.thumbnails import label_values, rows_of_class
 from kagglekit.competition.tables import as_series
 from kagglekit.reports.drawing import COLOUR, PARTS, SECOND, say, short
 

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
-from kagglekit.competition.quality.thumbnails import read_small
+from kagglekit.audit.thumbnails import read_small
 from kagglekit.predictions import metrics
 from kagglekit.reports.drawing import COLOUR, SECOND, bare, short, show
 

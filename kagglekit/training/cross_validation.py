@@ -10,13 +10,13 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 from kagglekit._files import content_hash, written_whole
+from kagglekit._parallel import worker_processes
 from kagglekit.competition.tables import row_folds
-from kagglekit.inputs.metadata import check_pixels_alone
-from kagglekit.inputs.records import worker_processes
-from kagglekit.inputs.writing import records_of
+from kagglekit.pipeline.metadata import check_pixels_alone
 from kagglekit.predictions.metrics import check_metric
+from kagglekit.records.write import records_of
+from kagglekit.runs.runs import adopt_folds, open_run
 from kagglekit.training.fold_trainer import FoldTrainer
-from kagglekit.training.runs import adopt_folds, open_run
 
 
 def cross_validate(comp, folds, recipe, *, build_model=None, fold_numbers=None, parent=None):

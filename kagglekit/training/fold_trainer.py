@@ -6,15 +6,14 @@ import keras
 import numpy as np
 import pandas as pd
 
-from kagglekit.inputs.metadata import fitted_encoder
-from kagglekit.inputs.pipeline import eval_dataset, steps_per_epoch, train_dataset
-from kagglekit.models.halves import split_at_features, split_below_trained
+from kagglekit.inference.traced import inference, predict_rows
 from kagglekit.models.heads import with_probabilities
-from kagglekit.training.cached import CachedRows
+from kagglekit.models.split import split_at_features, split_below_trained
+from kagglekit.pipeline.datasets import eval_dataset, steps_per_epoch, train_dataset
+from kagglekit.pipeline.metadata import fitted_encoder
+from kagglekit.runs.events import EVENTS, write_events
 from kagglekit.training.callbacks import HeldOut, Progress, Reseed
-from kagglekit.training.events import EVENTS, write_events
-from kagglekit.training.frozen import train_heads
-from kagglekit.training.inference import inference, predict_rows
+from kagglekit.training.checkpoint import load_state, save_state
 from kagglekit.training.networks import (
     has_layer,
     loss_of,
@@ -24,8 +23,9 @@ from kagglekit.training.networks import (
     set_trainable,
     stages,
 )
-from kagglekit.training.stacked_heads import can_stack
-from kagglekit.training.state import load_state, save_state
+from kagglekit.training.stages.cached import CachedRows
+from kagglekit.training.stages.frozen import train_heads
+from kagglekit.training.stages.stacked_heads import can_stack
 
 _CHECKED = 16  # held-out images on which a saved network is compared with the trained one
 

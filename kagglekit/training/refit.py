@@ -5,8 +5,8 @@ import time
 import tensorflow as tf
 from tqdm.auto import tqdm
 
-from kagglekit.inputs.records import open_records
 from kagglekit.predictions import metrics
+from kagglekit.records.read import open_records
 from kagglekit.training.cross_validation import source_key, train_into
 from kagglekit.training.fold_trainer import FoldTrainer
 

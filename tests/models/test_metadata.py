@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kagglekit.inputs.metadata import MetadataEncoder
 from kagglekit.models.heads import add_head, build_extractor
 from kagglekit.models.metadata import add_metadata
+from kagglekit.pipeline.metadata import MetadataEncoder
 
 TABLE = pd.DataFrame(
     {

@@ -12,9 +12,9 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 import kagglekit as kk
-from kagglekit.inputs.augment import OPS
-from kagglekit.inputs.order import EpochOrder
-from kagglekit.inputs.samples import Samples
+from kagglekit.augment import OPS
+from kagglekit.pipeline.order import EpochOrder
+from kagglekit.pipeline.samples import Samples
 
 PHOTO = load_sample_images().images[0][:128, :160]
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "02_baseline.ipynb"

@@ -10,11 +10,11 @@ from tqdm.auto import tqdm
 
 import kagglekit as kk
 from kagglekit.deploy.export import check_export
-from kagglekit.inputs.metadata import fitted_encoder, metadata_of
-from kagglekit.inputs.writing import records_of
+from kagglekit.inference.traced import inference, predict_rows
 from kagglekit.models.backbones import build_backbone
+from kagglekit.pipeline.metadata import fitted_encoder, metadata_of
+from kagglekit.records.write import records_of
 from kagglekit.training.fold_trainer import FoldTrainer
-from kagglekit.training.inference import inference, predict_rows
 
 ROWS, TEST = 120, 24
 COLUMNS = {"numeric": ("age",), "categorical": ("site",)}

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 import kagglekit as kk
-from kagglekit.inputs.pipeline import eval_dataset
-from kagglekit.inputs.records import open_records
+from kagglekit.pipeline.datasets import eval_dataset
+from kagglekit.records.read import open_records
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +166,7 @@ def test_a_network_of_ones_own_is_refitted_by_its_function_and_no_other(digits, 
 
 
 def test_an_unfinished_run_is_not_refitted(digits, quick_folds, quick_recipe):
-    from kagglekit.training.runs import open_run
+    from kagglekit.runs.runs import open_run
 
     records = kk.write_records(digits, quick_folds, record_size=16)
     run = open_run(digits, quick_folds, quick_recipe.replace(seed=78), records)

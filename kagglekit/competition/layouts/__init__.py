@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from kagglekit import _paths
 from kagglekit._checks import check_choice, first_few
-from kagglekit.competition import digits, environment
+from kagglekit.competition import digits
 from kagglekit.competition.layouts import (
     archive,
     bson_products,
@@ -75,9 +76,9 @@ def load_competition(
     Competition 'digits': 1437 training images of 10 classes, 360 test images, metric accuracy
     """
     if str(name).lower().endswith(".zip"):
-        folder = archive.unpack(Path(name).expanduser(), environment.raw_folder())
+        folder = archive.unpack(Path(name).expanduser(), _paths.raw_folder())
     else:
-        folder = digits.folder() if str(name) == "digits" else environment.find_folder(name)
+        folder = digits.folder() if str(name) == "digits" else _paths.find_folder(name)
     preset = find_preset(preset, folder.name).with_choices(
         id_column=id_column, label_column=label_column, group_column=group_column, metric=metric, task=task
     )

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from kagglekit import _paths
 from kagglekit._files import content_hash, written_whole
-from kagglekit.competition import environment, sources
+from kagglekit.competition import sources
 
 COLUMNS = ("image_id", "id", "label", "offset", "length")
 _BLOCK = 100_000  # rows that are held as Python objects at a time
@@ -27,7 +28,7 @@ def container_index(folder, path, scan, *, version):
     about = path.stat()
     name = str(path.relative_to(folder))
     key = content_hash([str(path), about.st_size, about.st_mtime_ns, version])
-    stored = environment.workspace() / folder.name / "index" / f"{path.name}-{key}.npz"
+    stored = _paths.workspace() / folder.name / "index" / f"{path.name}-{key}.npz"
     if not stored.is_file():
         columns = _scan(path, scan, about.st_size)
         with written_whole(stored) as temporary, open(temporary, "wb") as file:

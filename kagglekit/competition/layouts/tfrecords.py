@@ -5,9 +5,9 @@ import re
 import pandas as pd
 from google.protobuf import message
 
+from kagglekit._tfrecord import DATA_AT, FRAME_BYTES, Example, read_frames
 from kagglekit.competition.layouts.assemble import assemble, read_sample
 from kagglekit.competition.layouts.index import container_index
-from kagglekit.competition.tfrecord_format import DATA_AT, FRAME_BYTES, Example, read_frames
 
 SUFFIXES = (".tfrec", ".tfrecord", ".tfrecords")
 IMAGE_KEYS = ("image", "image/encoded", "image_raw")

@@ -4,12 +4,12 @@ import keras
 
 from kagglekit._checks import check_choice
 from kagglekit.models.backbones import applications, loading
+from kagglekit.models.backbones.efficientnet_lite import efficientnet_lite
 from kagglekit.models.backbones.loading import flat_layers as flat_layers
 from kagglekit.models.backbones.normalisation import normalise
 from kagglekit.models.backbones.residual import residual_attention, resnet18, wide_resnet
+from kagglekit.models.backbones.small_cnn import small_cnn
 from kagglekit.models.backbones.table import BACKBONES, find_backbone
-from kagglekit.models.efficientnet_lite import efficientnet_lite
-from kagglekit.models.small_cnn import small_cnn
 
 DEPLOY = ("server", "mobile", "cpu")
 ACTIVATIONS = ("relu", "swish", "gelu")

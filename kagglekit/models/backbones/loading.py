@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from kagglekit.models.backbones import applications
-from kagglekit.models.efficientnet_lite import load_torch_weights
+from kagglekit.models.backbones.efficientnet_lite import load_torch_weights
 
 _KINDS = (".pth", ".keras", ".h5")
 

@@ -1,0 +1,1 @@
+"""What the raw images are like: facts, duplicates, shift, a verdict, and repairs."""

@@ -1,0 +1,187 @@
+"""Pictures that stand more than once: exact copies, and those that look the same."""
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageOps
+
+from kagglekit._parallel import parallel_map
+from kagglekit.audit import likeness
+from kagglekit.competition import sources
+
+
+def duplicate_groups(comp):
+    """Give every training image the group of the images that show the same.
+
+    Use the result as `groups=` of `assign_folds`, so that a fold never validates on a picture that it was trained on.
+    Two images are an exact pair if their upright pixels are equal, whatever the files look like (another compression
+    level of a PNG), and a near pair if one looks like a resized, recompressed or slightly cropped copy of the other:
+    a hash of 256 signs proposes the pairs, and grey thumbnails of 32x32 pixels confirm each. Images whose shorter side
+    has less than 32 pixels are compared exactly only: so small, different pictures look alike. Pictures without
+    contrast are compared exactly only as well.
+
+    Args:
+        comp: a `Competition` of any task. Where several files make one picture, all of them count.
+
+    Returns:
+        Series of group names indexed by train `image_id`; an image without a twin is a group of its own. Images are in
+        one group if confirmed pairs join them, be it through a test image. Names and `attrs` do not depend on the order
+        of rows. `attrs` holds
+
+        - `pairs`: a list of `(id_a, id_b, kind, similarity, part_a, part_b)`, most similar first. `kind` is `"exact"`
+          (similarity 1) or `"near"` (the correlation of the thumbnails' local contrast, 0.95 to 1), a part is `"train"`
+          or `"test"`. Of several exact copies, the first stands for all: each other one is paired with it.
+        - `duplicates`: groups of two or more training images, each a list of ids;
+        - `conflicts`: those of them whose labels differ;
+        - `leaks`: pairs of a train and a test id of one group;
+        - `verdict`: a sentence.
+
+    Raises:
+        ValueError: naming the files that cannot be read.
+
+    Example:
+
+    >>> import kagglekit as kk
+    >>> groups = kk.duplicate_groups(kk.load_competition("digits"))
+    >>> groups.nunique(), groups.attrs["duplicates"]
+    (1437, [])
+    >>> groups.attrs["verdict"]
+    'no two images show the same; 1797 images of less than 32 pixels were compared exactly only'
+    """
+    images = [
+        (part, *row)
+        for part, table in (("train", comp.train), ("test", comp.test))
+        for row in sorted(table[["image_id", "source"]].itertuples(index=False, name=None))
+    ]
+    names = [image[:2] for image in images]
+    digests, kept, pictures, small = _scan(comp, images)
+    first = {}
+    pairs = []
+    for number, digest in enumerate(digests):
+        if first.setdefault(digest, number) != number:
+            pairs.append((first[digest], number, "exact", 1.0))
+    near, similarity = likeness.near_pairs(pictures)
+    pairs += [
+        (kept[a], kept[b], "near", value) for (a, b), value in zip(near.tolist(), similarity.tolist(), strict=True)
+    ]
+    pairs.sort(key=lambda pair: (-pair[3], pair[2], pair[:2]))
+    roots = _components(len(images), pairs)
+    group = {name: digests[root][:16] for name, root in zip(names, roots, strict=True)}
+    groups = pd.Series(
+        [group["train", identifier] for identifier in comp.train["image_id"]],
+        index=comp.train["image_id"].tolist(),
+        name="group",
+        dtype=object,
+    )
+    groups.attrs = _attributes(comp, names, roots)
+    groups.attrs["pairs"] = [
+        (names[a][1], names[b][1], kind, value, names[a][0], names[b][0]) for a, b, kind, value in pairs
+    ]
+    groups.attrs["verdict"] = _verdict(groups.attrs, small)
+    return groups
+
+
+def _scan(comp, images):
+    """Decode every image once.
+
+    Returns:
+        The digests of all; the numbers of those that are the first of their pixels and large enough to look alike, and
+        their thumbnails; how many are too small for that.
+    """
+    pictures = np.zeros((len(images), len(likeness.CROPS), likeness.SIDE, likeness.SIDE), np.uint8)
+    digests, kept, seen, broken, small = [], [], set(), [], 0
+    looks = parallel_map("looking for duplicates", lambda image: _look_at(comp.root, image[2]), images)
+    for number, (digest, thumbnails, error) in enumerate(looks):
+        digests.append(digest)
+        if error:
+            broken.append(f"{comp.root / sources.name_of(images[number][2])} cannot be read ({error})")
+        elif thumbnails is None:
+            small += 1
+        elif digest not in seen:
+            pictures[len(kept)] = thumbnails
+            kept.append(number)
+        seen.add(digest)
+    if broken:
+        more = f" and {len(broken) - 5} more" if len(broken) > 5 else ""
+        raise ValueError("; ".join(broken[:5]) + more + "; see kk.check_images(comp)")
+    return digests, kept, pictures[: len(kept)], small
+
+
+def _look_at(root, source):
+    """Return the digest of a picture's pixels, its thumbnails (None if it is too small), and an error's text."""
+    digest, greys = hashlib.sha256(), []
+    try:
+        for part in sources.parts(source):
+            with sources.open_image(root, part) as image:
+                upright = _comparable(ImageOps.exif_transpose(image))
+            digest.update(repr((upright.mode, upright.size)).encode())
+            digest.update(upright.tobytes())
+            greys.append(_grey(upright))
+        if len({grey.size for grey in greys}) > 1:
+            raise ValueError("the files of one picture differ in size")
+    except sources.UNREADABLE as error:
+        return "", None, str(error) or type(error).__name__
+    if min(greys[0].size) < likeness.SIDE:
+        return digest.hexdigest(), None, ""
+    thumbnails = np.mean([likeness.thumbnails(grey) for grey in greys], axis=0).round().astype(np.uint8)
+    return digest.hexdigest(), thumbnails, ""
+
+
+def _comparable(image):
+    """Bring images that look the same to the same mode: RGB, RGBA where something is transparent, I for 16 bits."""
+    if image.mode.startswith(("I", "F")):  # convert would clip 16 bits and more to 8
+        return image.convert("F" if image.mode == "F" else "I")
+    if image.mode in ("LA", "PA", "La", "RGBa", "RGBA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        if image.getextrema()[3] != (255, 255):
+            return image
+    return image.convert("RGB")
+
+
+def _grey(image):
+    if image.mode not in ("I", "F"):
+        return image.convert("L")
+    values = np.asarray(image, np.float32)  # of 16 bits a camera or scanner may fill but 12: the brightest becomes 255
+    return Image.fromarray(values * (255 / max(float(values.max()), 1e-6)))
+
+
+def _components(count, pairs):
+    """Return the smallest number that each image is joined to."""
+    roots = list(range(count))
+
+    def root(number):
+        while roots[number] != number:
+            roots[number] = number = roots[roots[number]]
+        return number
+
+    for a, b, *_ in pairs:
+        a, b = root(a), root(b)
+        roots[max(a, b)] = min(a, b)
+    return [root(number) for number in range(count)]
+
+
+def _attributes(comp, names, roots):
+    members = {}
+    for (part, identifier), root in zip(names, roots, strict=True):
+        members.setdefault(root, {"train": [], "test": []})[part].append(identifier)
+    labels = dict(zip(comp.train["image_id"], comp.train["label"], strict=True))
+    duplicates = [ids["train"] for ids in members.values() if len(ids["train"]) > 1]
+    return {
+        "duplicates": duplicates,
+        "conflicts": [ids for ids in duplicates if len({labels[identifier] for identifier in ids}) > 1],
+        "leaks": [(train, test) for ids in members.values() for train in ids["train"] for test in ids["test"]],
+    }
+
+
+def _verdict(found, small):
+    kinds = [pair[2] for pair in found["pairs"]]
+    said = (
+        f"{kinds.count('exact')} exact and {kinds.count('near')} near pairs: {len(found['duplicates'])} groups of "
+        f"training images, {len(found['conflicts'])} of them with different labels, and "
+        f"{len({test for _, test in found['leaks']})} test images that training shows"
+        if kinds
+        else "no two images show the same"
+    )
+    side = likeness.SIDE
+    return said + (f"; {small} images of less than {side} pixels were compared exactly only" if small else "")

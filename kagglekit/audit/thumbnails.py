@@ -1,0 +1,149 @@
+"""Small pictures of a competition, class by class, streamed: for looking at, and for figures of the whole."""
+
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageOps
+
+from kagglekit._parallel import parallel_map
+from kagglekit.competition.sources import UNREADABLE, open_image, parts
+
+_BINS = 5
+
+
+def read_small(root, source, side, *, square=False):
+    """Decode a picture small and upright; a JPEG is reduced while it is decoded.
+
+    Args:
+        root: folder of the competition.
+        source: a source as it stands in the table.
+        side: pixels of the longer side; a smaller picture stays as it is.
+        square: give exactly `(side, side)`, squeezed or enlarged.
+
+    Returns:
+        uint8 array `(height, width, channels)`: 1 channel for grey, 3 for colour, one for each part of a tuple. Pixels
+        of 16 bits are stretched so that the brightest is 255: scanners seldom use the whole range.
+
+    Raises:
+        OSError, SyntaxError, ValueError: if a part is damaged, or the parts differ in size.
+    """
+    arrays = []
+    for part in parts(source):
+        with open_image(root, part) as image:
+            arrays.append(_reduced(image, side, square, single=isinstance(source, tuple)))
+    return np.concatenate(arrays, axis=-1)
+
+
+def small_images(root, sources, side, *, square=False, title="reading images"):
+    """Iterate over what `read_small` gives for each source, in order; None for one that cannot be read."""
+
+    def read(source):
+        try:
+            return read_small(root, source, side, square=square)
+        except UNREADABLE:
+            return None
+
+    return parallel_map(title, read, sources)
+
+
+def rows_of_class(comp):
+    """Return the rows of `comp.train` that belong to each class: `{name: int64 positions}`, most frequent first.
+
+    An image with several labels stands in several classes. Where labels are numbers, a class is a fifth of the images,
+    or one value where there are at most 5, from the lowest to the highest. Classes without an image are left out.
+    """
+    if comp.task in ("regression", "distribution"):
+        values = label_values(comp)
+        several = np.unique(values)
+        edges = several if len(several) <= _BINS else np.unique(np.quantile(values, np.linspace(0, 1, _BINS + 1)[:-1]))
+        numbers = np.searchsorted(edges, values, side="right")
+        rows = [np.flatnonzero(numbers == number) for number in np.unique(numbers)]
+        for digits in (3, 6, 17):  # as many as tell the classes apart
+            ends = [[f"{end:.{digits}g}" for end in (values[part].min(), values[part].max())] for part in rows]
+            names = [low if low == high else f"{low} to {high}" for low, high in ends]
+            if len(set(names)) == len(names):
+                break
+        return dict(zip(names, rows, strict=True))
+    labels = comp.train["label"].reset_index(drop=True)
+    labels = (labels.explode() if comp.task == "multi_label" else labels).dropna()
+    found = labels.groupby(labels).groups
+    return {name: np.asarray(found[name], np.int64) for name in comp.class_counts().index if name in found}
+
+
+def label_values(comp):
+    """Return one number for each training row, float64: the (first) target, or the mean of a distribution's bins.
+
+    Bins whose names are numbers count as those numbers, others as 1, 2, 3 and so on.
+    """
+    labels = comp.train["label"]
+    if comp.task == "regression":
+        return np.array([label[0] if isinstance(label, tuple) else label for label in labels], np.float64)
+    try:
+        bins = np.array(comp.class_names, np.float64)
+    except ValueError:
+        bins = np.arange(1, len(comp.class_names) + 1, dtype=np.float64)
+    return (np.array(labels.tolist(), np.float64) @ bins).round(9)  # so that equal means are equal
+
+
+def look_at(comp, rows, side, *, most, least):
+    """Read a sample of the training images, spread over the classes, as square thumbnails.
+
+    Args:
+        comp: a `Competition`.
+        rows: what `rows_of_class` returned.
+        side: pixels of a thumbnail.
+        most: images in all, about; `least`: of each class, where there are so many.
+
+    Returns:
+        Positions in `comp.train`, int64 `(n,)`, rising, of those that can be read; their pixels, float32
+        `(n, side, side, channels)`, grey pictures among coloured ones with equal channels.
+
+    Raises:
+        ValueError: if none can be read, or pictures differ in channels otherwise.
+    """
+    share = min(1, most / len(comp.train))
+    rng = np.random.default_rng(0)
+    drawn = [rng.permutation(part)[: max(least, round(share * len(part)))] for part in rows.values()]
+    positions = np.unique(np.concatenate(drawn))
+    sources = comp.train["source"].iloc[positions].tolist()
+    found = list(small_images(comp.root, sources, side, square=True, title="looking at thumbnails"))
+    kept = [number for number, pixels in enumerate(found) if pixels is not None]
+    if not kept:
+        raise ValueError("none of the training images looked at can be read; see kk.check_images(comp)")
+    channels = max(found[number].shape[2] for number in kept)
+    return positions[kept], np.stack([with_channels(found[number], channels) for number in kept]).astype(np.float32)
+
+
+def with_channels(pixels, channels):
+    """Return `pixels` with so many channels: grey becomes equal channels; any other mismatch raises `ValueError`."""
+    if pixels.shape[-1] not in (1, channels):
+        raise ValueError(
+            f"pictures of the competition have {pixels.shape[-1]} and {channels} channels; make them equal"
+        )
+    return np.broadcast_to(pixels, (*pixels.shape[:-1], channels))
+
+
+def members(rows, positions, *, alone=False):
+    """Return each class's places in `positions`, without empty ones; `alone`: only rows that belong to one class."""
+    place = pd.Series(np.arange(len(positions)), index=positions)
+    chosen = [place.reindex(part).dropna().astype(int).to_numpy() for part in rows.values()]
+    if alone:
+        times = np.bincount(np.concatenate(chosen), minlength=len(positions))
+        chosen = [part[times[part] == 1] for part in chosen]
+    return [part for part in chosen if len(part)]
+
+
+def _reduced(image, side, square, single):
+    deep = image.mode.startswith("I")
+    if not deep:
+        image.draft(None, (2 * side, 2 * side))
+    image = ImageOps.exif_transpose(image)
+    grey = single or image.mode in ("1", "L", "LA")
+    if deep:
+        pixels = np.asarray(image, np.float32).clip(0)
+        image = Image.fromarray((pixels * (255 / max(pixels.max(), 1))).astype(np.uint8))
+    else:
+        image = image.convert("L" if grey else "RGB")
+    scale = min(1, side / max(image.size))
+    size = (side, side) if square else tuple(max(1, round(length * scale)) for length in image.size)
+    pixels = np.asarray(image.resize(size, Image.Resampling.BOX))
+    return pixels[..., None] if pixels.ndim == 2 else pixels

@@ -1,0 +1,1 @@
+"""Folds that are fair and leak nothing."""

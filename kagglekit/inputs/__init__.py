@@ -1,1 +1,0 @@
-"""Bytes to batches: TFRecord shards, tf.data pipelines, augmentation and test-time views."""

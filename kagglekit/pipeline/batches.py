@@ -1,0 +1,164 @@
+"""Rows of records as float pictures of the network's size, written into a batch: in this process or in another one.
+
+Each picture takes a dozen short calls of libraries. They leave the interpreter's lock, but threads wait for it between
+them: two threads give 1.4 times what one gives, two processes 1.9 times. So batches of more than a few pictures are
+made by other processes, in memory that these share with this one.
+"""
+
+import contextlib
+import ctypes
+import functools
+import itertools
+import json
+import mmap
+import multiprocessing
+import os
+import weakref
+
+import cv2
+import numpy as np
+
+from kagglekit._random import AUGMENTED_PASS, row_generator
+from kagglekit.augment import check_policy
+from kagglekit.augment.views import apply_view, view_box
+from kagglekit.pipeline.decoding import Decoder
+from kagglekit.pipeline.workers import shared_workers
+from kagglekit.recipe import Recipe
+from kagglekit.records.read import open_records
+from kagglekit.records.rows import RowReader
+
+WORTH_PROCESSES = 2e7  # values of all pictures together; fewer are there before a process has started
+
+
+_serials = itertools.count()
+
+
+class Pictures:
+    """Writes pictures of some parts of records.
+
+    Args:
+        records: `Records`.
+        recipe: a `Recipe`.
+        parts: a fold's number, a list of them, or `"test"`.
+        view: None for training; for evaluation a view's name or the number of an augmented pass.
+    """
+
+    def __init__(self, records, recipe, parts, view=None):
+        check_policy(recipe.policy)
+        self.decoder, self.reader = Decoder(records, recipe), RowReader(records, parts)
+        self._recipe, self._view, self._rows = recipe, view, self.reader.index["row"]
+
+    def fill(self, out, numbers, copies=None, epoch=0):
+        """Write pictures into `out`, float32 `(rows, height, width, channels)`.
+
+        Args:
+            out: the batch.
+            numbers: of the rows among the parts'.
+            copies: how many times the epoch has each row elsewhere; for training.
+            epoch: number of the epoch; for training.
+        """
+        for place, (line, planes) in enumerate(zip(numbers.tolist(), self.reader.read(numbers), strict=True)):
+            shape, row, image = self.reader.shape(line), self._rows[line], out[place]
+            if self._view is None:
+                self._augment(planes, shape, image, epoch, row, copies[place])
+            elif isinstance(self._view, int):
+                self._augment(planes, shape, image, self._view, row, AUGMENTED_PASS)
+            else:
+                box = view_box(self._view, self.decoder.box(shape))
+                self.decoder.fit(self.decoder.decode(planes, shape, box), box, shape, out=image)
+                if self._view != "identity":
+                    image[:] = apply_view(image, self._view)
+
+    def _augment(self, planes, shape, image, epoch, row, copy):
+        rng = row_generator(self._recipe.seed, epoch, row, copy)
+        strength = self._recipe.strength_in(epoch) if self._view is None else self._recipe.augment_strength
+        self.decoder.augment(planes, shape, self._recipe.policy, rng, strength=strength, out=image)
+
+
+class Batches:
+    """Makes batches of pictures in buffers that are used again.
+
+    A fresh 19 MB of memory a batch costs a quarter of the pipeline's time: the system clears its pages first.
+    TensorFlow takes an array over without a copy where it begins at a multiple of 64 bytes, and drops it when its
+    tensor goes.
+
+    Args:
+        records, recipe, parts, view: as `Pictures` takes them.
+        workers: number of processes. Defaults to as many as are worth their start; 0 for none.
+    """
+
+    def __init__(self, records, recipe, parts, view=None, *, workers=None):
+        self.pictures = Pictures(records, recipe, parts, view)
+        decoder = self.pictures.decoder
+        self.shape = (recipe.batch_size, *decoder.size, decoder.channels)
+        self._bytes, self._free = 4 * int(np.prod(self.shape)), []
+        if workers is None:
+            values = len(self.pictures.reader) * self._bytes / 4 / recipe.batch_size
+            alone = multiprocessing.parent_process() is not None or not hasattr(os, "memfd_create")
+            workers = 0 if alone or values < WORTH_PROCESSES else min(os.cpu_count() or 1, 16)
+        self._workers = workers
+        keep_freed_memory()
+        named = parts if isinstance(parts, str | int | np.integer) else tuple(parts)
+        self._key = (str(records.folder), records.identity, json.dumps(recipe.to_dict()), named, view)
+
+    def make(self, numbers, copies=None, epoch=0):
+        """Return the pictures of some rows as a float32 array; arguments as `Pictures.fill` takes them."""
+        try:
+            memory, file = self._free.pop()
+        except IndexError:  # all are in use
+            memory, file = self._buffer()
+        batch = memory[: len(numbers)]
+        weakref.finalize(batch, self._free.append, (memory, file)).atexit = False
+        if not self._workers:
+            self.pictures.fill(batch, numbers, copies, epoch)
+        else:
+            shared_workers(self._workers).call(_fill, self._key, (*file, self.shape), numbers, copies, epoch)
+        return batch
+
+    def _buffer(self):
+        """A new buffer, and the name by which another process opens it."""
+        if not self._workers:
+            raw = np.empty(self._bytes + 64, np.uint8)
+            start = -raw.ctypes.data % 64
+            return raw[start : start + self._bytes].view(np.float32).reshape(self.shape), None
+        file = os.memfd_create("kagglekit")
+        os.ftruncate(file, self._bytes)
+        memory = np.frombuffer(mmap.mmap(file, self._bytes), np.float32).reshape(self.shape)
+        weakref.finalize(memory, os.close, file).atexit = False
+        # The serial number, since a file's number is given to another one once it is closed
+        return memory, (f"/proc/{os.getpid()}/fd/{file}", next(_serials))
+
+
+def _fill(key, buffer, numbers, copies, epoch):
+    """In a worker process: write pictures into a buffer of the process that asks."""
+    _pictures(*key).fill(_opened(*buffer)[: len(numbers)], numbers, copies, epoch)
+
+
+@functools.lru_cache(maxsize=8)
+def _pictures(folder, identity, recipe, parts, view):
+    cv2.setNumThreads(1)
+    keep_freed_memory()
+    return Pictures(open_records(folder), Recipe.from_dict(json.loads(recipe)), parts, view)
+
+
+@functools.lru_cache(maxsize=8)
+def _opened(name, serial, shape):
+    file = os.open(name, os.O_RDWR)
+    try:
+        return np.frombuffer(mmap.mmap(file, 4 * int(np.prod(shape))), np.float32).reshape(shape)
+    finally:
+        os.close(file)
+
+
+@functools.cache
+def keep_freed_memory():
+    """Let glibc keep the memory of one picture for the next, up to 1 GB a block.
+
+    By default it goes back to the system and is taken, and cleared, page by page again: a quarter of the pipeline's
+    time. Reference: https://man7.org/linux/man-pages/man3/mallopt.3.html
+    """
+    trim_threshold, mmap_threshold = -1, -3
+    with contextlib.suppress(OSError, TypeError, AttributeError):  # no glibc: Windows, macOS, musl
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(trim_threshold, 2**30)
+        mallopt(mmap_threshold, 2**30)

@@ -1,0 +1,185 @@
+"""Shards to batches. Training and evaluation are two functions: only one of them may shuffle, augment or repeat.
+
+A batch is made by one Python function from the numbers of its rows, on each processor at a time; see `pictures`.
+"""
+
+import contextlib
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from kagglekit._checks import check_choice
+from kagglekit._random import batch_generator
+from kagglekit.augment.mix import MIXES
+from kagglekit.augment.views import check_view
+from kagglekit.pipeline.batches import Batches
+from kagglekit.pipeline.metadata import beside, metadata_of
+from kagglekit.pipeline.order import EpochOrder
+from kagglekit.pipeline.sampling import class_factors, class_weights, epoch_rows, expected_counts
+
+
+def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights=None, parallel_calls=None):
+    """Make shuffled, augmented batches for training.
+
+    Order and augmentation follow from the recipe's seed, the epoch and the row's number alone: the same seed gives the
+    same batches at any parallelism, and epoch 3 is the same whether it is started with or reached.
+
+    Args:
+        records: `Records`.
+        recipe: a `Recipe`: `image_size`, `channels`, `resize`, `batch_size`, `policy`, `augment_strength`, `mix`,
+            `sampling`, `subset`, `class_weights`, `numeric`, `categorical` and `seed` are used.
+        folds: numbers of the folds to train on.
+        start_epoch: number of the first epoch.
+        epochs: number of epochs. Defaults to no end.
+        weights: weight of each row in the loss: a Series or dict by image_id. Defaults to the recipe's class weights.
+        parallel_calls: batches that are made side by side, in threads of this process. Defaults to the number of
+            processors, at most 16, in worker processes where the pictures are worth their start.
+
+    Returns:
+        `tf.data.Dataset` of `(images, labels)`: float32 in `[0, 255]` of shape `(batch, height, width, channels)` and
+        float32 of shape `(batch, classes)`, one-hot for one label a row; with weights `(images, labels, weights)`,
+        float32 `(batch,)`. An epoch has `steps_per_epoch` batches, the last of which may be smaller; no batch holds
+        rows of two epochs. Where the recipe names columns, `{"pixels": ..., "numbers": ..., "categories": ...}` stands
+        in place of the images: float32 and int32 of shape `(batch, columns)`, those that there are.
+
+    Raises:
+        ValueError: if a shard is missing or cut, or the recipe does not fit the records.
+        tf.errors.InvalidArgumentError: while reading, naming file and record, if a record has changed since it was
+            written.
+
+    Example:
+
+    >>> import kagglekit as kk
+    >>> comp = kk.load_competition("digits")
+    >>> recipe = kk.suggest_recipe(comp).replace(batch_size=64)
+    >>> records = kk.write_records(comp, kk.assign_folds(comp), record_size=recipe.record_size)
+    >>> images, labels = next(iter(kk.train_dataset(records, recipe, folds=[1, 2, 3, 4])))
+    >>> images.dtype.name, labels.shape.as_list()
+    ('float32', [64, 10])
+    """
+    check_choice("mix", recipe.mix, MIXES)
+    parts = records.with_copies(folds)
+    batches = Batches(records, recipe, parts, workers=None if parallel_calls is None else 0)
+    index = batches.pictures.reader.index
+    labels, classes, single = index["label"], len(records.class_names), records.task == "single_label"
+    order = EpochOrder(_expected(records, recipe, labels), labels, recipe, records.mean_bytes(parts))
+    row_weights = _row_weights(records, recipe, index["image_id"], labels, weights)
+    columns = metadata_of(records, recipe, parts)
+    steps, mix = order.steps, MIXES[recipe.mix]
+    mixed_until = recipe.frozen_epochs + recipe.epochs - recipe.unmixed_epochs if recipe.unmixed_epochs else np.inf
+
+    def batch(step):
+        epoch, number = divmod(int(step), steps)
+        numbers, copies = order.batch(epoch, number)
+        images = batches.make(numbers, copies, epoch)
+        targets = np.eye(classes, dtype=np.float32)[labels[numbers]] if single else labels[numbers]
+        chosen = None if row_weights is None else row_weights[numbers]
+        if mix is not None and epoch < mixed_until:
+            rng = batch_generator(recipe.seed, epoch, number)
+            images, targets, chosen = mix(images, targets, chosen, rng)
+        inputs = beside(columns, numbers, images)
+        return (inputs, targets) if chosen is None else (inputs, targets, chosen)
+
+    made = (_inputs_spec(columns, batches), tf.TensorSpec((None, classes)), tf.TensorSpec((None,)))
+    stop = tf.int64.max if epochs is None else (start_epoch + epochs) * steps
+    spec = made[:2] if row_weights is None else made
+    return _side_by_side(batch, range(start_epoch * steps, stop), spec, parallel_calls)
+
+
+def steps_per_epoch(records, recipe, folds):
+    """Return the number of batches of an epoch of `train_dataset`."""
+    expected = _expected(records, recipe, records.index(records.with_copies(folds))["label"])
+    return -(-epoch_rows(expected) // recipe.batch_size)
+
+
+def eval_dataset(records, recipe, parts, *, view="identity", cache=False, parallel_calls=None):
+    """Make the batches of validation and test: every row exactly once, in file order, with its id.
+
+    Args:
+        records: `Records`.
+        recipe: a `Recipe`: `image_size`, `channels`, `resize`, `batch_size`, `numeric` and `categorical` are used.
+        parts: a fold's number, a list of them, or `"test"`.
+        view: a test-time view, see `kagglekit.augment.views.VIEWS`; or an integer from 0: the picture as the recipe's
+            policy augments it in the pass of that number.
+        cache: True keeps the batches of the first pass for the next ones, in memory, if they fit in a quarter of what
+            is free now: for a held-out fold that is read after each epoch. A path keeps them in files of that name.
+        parallel_calls: batches that are made side by side, in threads of this process. Defaults to the number of
+            processors, at most 16, in worker processes where the pictures are worth their start.
+
+    Returns:
+        `tf.data.Dataset` of `(images, labels, image_ids)`: float32 in `[0, 255]`, int64 class numbers (-1 for test; for
+        another task than one label a row float32 `(batch, classes)`) and strings. The last batch may be smaller. Where
+        the recipe names columns, a dict stands in place of the images, as in `train_dataset`.
+
+    Raises:
+        as `train_dataset`.
+    """
+    check_view(view)
+    batches = Batches(records, recipe, parts, view, workers=None if parallel_calls is None else 0)
+    index = batches.pictures.reader.index
+    labels, ids, columns = index["label"], index["image_id"], metadata_of(records, recipe, parts)
+
+    def batch(step):
+        numbers = np.arange(step * recipe.batch_size, min((step + 1) * recipe.batch_size, len(labels)))
+        names = np.char.encode(ids[numbers], "utf-8").astype(object)
+        return beside(columns, numbers, batches.make(numbers)), labels[numbers], names
+
+    single = records.task == "single_label"
+    label = tf.TensorSpec((None,), tf.int64) if single else tf.TensorSpec((None, labels.shape[1]))
+    spec = (_inputs_spec(columns, batches), label, tf.TensorSpec((None,), tf.string))
+    dataset = _side_by_side(batch, range(-(-len(labels) // recipe.batch_size)), spec, parallel_calls)
+    values = len(labels) * np.prod(batches.shape[1:])
+    if not isinstance(cache, bool) or (cache and 4 * values < _free_memory() / 4):
+        dataset = dataset.cache("" if cache is True else str(cache)).prefetch(1)
+    return dataset
+
+
+def _inputs_spec(columns, batches):
+    """What `beside` makes of the columns and a batch of pictures."""
+    example = beside(columns, slice(0), np.empty((0, *batches.shape[1:]), np.float32))
+    return tf.nest.map_structure(lambda array: tf.TensorSpec((None, *array.shape[1:]), array.dtype), example)
+
+
+def _side_by_side(batch, steps, spec, parallel_calls):
+    """A dataset of what `batch(step)` returns, several steps at a time, in order."""
+    flat = tf.nest.flatten(spec)
+
+    @tf.autograph.experimental.do_not_convert
+    def made(step):
+        types = [part.dtype for part in flat]
+        parts = tf.numpy_function(lambda step: tf.nest.flatten(batch(step)), [step], types, stateful=False)
+        parts = [tf.ensure_shape(part, each.shape) for part, each in zip(parts, flat, strict=True)]
+        return tf.nest.pack_sequence_as(spec, parts)
+
+    dataset = tf.data.Dataset.range(steps.start, steps.stop)
+    calls = parallel_calls or min(os.cpu_count() or 1, 16)
+    # Nothing here is left for tf.data to tune, and its tuner holds up the end of a pass by half a second
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.map(made, calls, deterministic=True).prefetch(1).with_options(options)
+
+
+def _free_memory():
+    """Bytes that this process may still take; 0 where the system does not say."""
+    with contextlib.suppress(OSError, StopIteration), open("/proc/meminfo", encoding="ascii") as file:
+        return 1024 * int(next(line for line in file if line.startswith("MemAvailable")).split()[1])
+    return 0
+
+
+def _expected(records, recipe, labels):
+    """How often each row is seen in an epoch, in expectation."""
+    sampling = class_factors(recipe.sampling, records.class_names)
+    return expected_counts(labels, len(records.class_names), sampling, recipe.subset)
+
+
+def _row_weights(records, recipe, image_ids, labels, weights):
+    if weights is not None:
+        weights = dict(weights)
+        lacking = [name for name in image_ids.tolist() if name not in weights]
+        if lacking:
+            raise ValueError(f"weights lack {len(lacking)} images, among them {lacking[:5]}")
+        return np.array([weights[name] for name in image_ids.tolist()], np.float32)
+    if recipe.class_weights == "none":
+        return None
+    return class_weights(labels, len(records.class_names), recipe.class_weights)[labels]

@@ -1,0 +1,1 @@
+"""What to train, what it costs, and whether it can learn."""

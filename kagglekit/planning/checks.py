@@ -1,0 +1,155 @@
+"""Before a long run: a learning rate that suits, and whether the network can learn at all."""
+
+import keras
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from kagglekit.competition.tables import row_folds
+from kagglekit.inference.traced import inference, predict_rows
+from kagglekit.models.heads import with_probabilities
+from kagglekit.pipeline.datasets import eval_dataset, train_dataset
+from kagglekit.pipeline.metadata import fitted_encoder
+from kagglekit.predictions import metrics
+from kagglekit.records.write import records_of
+from kagglekit.training.networks import loss_of, model_from_recipe, optimizer_of, set_trainable, stages
+
+_SMOOTHING = 0.9  # of the running mean of the loss
+
+
+def lr_find(comp, folds, recipe, *, fold=None, low=1e-6, high=1.0, steps=100):
+    """Raise the learning rate step by step and watch the loss: what the last stage of a recipe can take.
+
+    Args:
+        comp: a `Competition`.
+        folds: as `assign_folds` gives them.
+        recipe: a `Recipe`; its optimizer, policy and batch size are used.
+        fold: number of the fold that is left out. Defaults to the first.
+        low, high: learning rates of the first and the last step; those between grow by one factor.
+        steps: number of steps. Ends earlier where the loss is four times its lowest value, or no number.
+
+    Returns:
+        DataFrame with `learning_rate`, `loss` and `smoothed` (bias-corrected running mean). `attrs["suggestion"]` is a
+        tenth of the rate at the lowest smoothed loss, for `recipe.replace(learning_rate=...)`; `kk.plot_lr` draws it.
+
+    Raises:
+        ValueError: if `low` is not below `high`, or for fewer than 10 steps.
+
+    Reference: Smith, "Cyclical Learning Rates for Training Neural Networks", 2017, section 3.3.
+    """
+    if not 0 < low < high or steps < 10:
+        raise ValueError(f"expected 0 < low < high and 10 steps or more, got {low}, {high} and {steps}")
+    records, fold = _records(comp, folds, recipe, fold)
+    model, stage = _network(records, recipe)
+    # A variable that the loop sets: each step has its own rate
+    model.compile(optimizer=_plain_rate(recipe, stage, model), loss=loss_of(comp.task, recipe), jit_compile=False)
+    rates, losses, mean = np.geomspace(low, high, steps), [], 0.0
+    smoothed = []
+    batches = train_dataset(records, recipe, [number for number in records.folds if number != fold])
+    for rate, batch in zip(tqdm(rates, desc="learning rates", unit="step", leave=False), batches, strict=False):
+        model.optimizer.learning_rate = rate
+        loss = float(model.train_on_batch(*batch))
+        mean = _SMOOTHING * mean + (1 - _SMOOTHING) * loss
+        losses.append(loss)
+        smoothed.append(mean / (1 - _SMOOTHING ** len(losses)))
+        if not np.isfinite(loss) or smoothed[-1] > 4 * min(smoothed):
+            break
+    table = pd.DataFrame({"learning_rate": rates[: len(losses)], "loss": losses, "smoothed": smoothed})
+    table.attrs["suggestion"] = float(f"{table['learning_rate'][table['smoothed'].idxmin()] / 10:.1e}")
+    return table
+
+
+def sanity_checks(comp, folds, recipe, *, fold=None):
+    """Check in a minute or so what a long run takes for granted.
+
+    Whether the loss begins where guessing begins, whether the network can learn 32 pictures by heart, and whether it
+    learns nothing where there is nothing to learn: with shuffled labels it must score what chance scores.
+
+    Args:
+        comp: a `Competition` of one label a row.
+        folds: as `assign_folds` gives them.
+        recipe: a `Recipe`.
+        fold: number of the fold that is held out. Defaults to the first.
+
+    Returns:
+        DataFrame with `check`, `found`, `expected` and `verdict` (`"good"` or what to look at).
+
+    Raises:
+        ValueError: for another task than one label a row.
+    """
+    if comp.task != "single_label":
+        raise ValueError(f"expected a competition of one label a row, got the task {comp.task!r}")
+    records, fold = _records(comp, folds, recipe, fold)
+    plain = recipe.replace(policy="none", mix="none", dropout=0.0, label_smoothing=0.0, batch_size=32)
+    others = [number for number in records.folds if number != fold]
+    images, targets, *_ = next(iter(train_dataset(records, plain, others)))
+    targets = targets.numpy()
+    model, stage = _network(records, plain)
+    first = _score(model, images, targets)["loss"]
+    chance = float(np.log(len(comp.class_names)))
+    lines = [_line("loss before training", first, f"about ln(classes) = {chance:.2f}", first < 1.5 * chance + 0.5)]
+    model.compile(optimizer=_plain_rate(plain, stage, model), loss=loss_of(comp.task, plain), jit_compile=False)
+    accuracy = 0.0
+    for _ in tqdm(range(100), desc="learning 32 pictures by heart", unit="step", leave=False):
+        model.train_on_batch(images, targets)
+        accuracy = _score(model, images, targets)["accuracy"]
+        if accuracy == 1:
+            break
+    lines.append(_line("accuracy on 32 pictures learnt by heart", accuracy, "0.95 or more", accuracy >= 0.95))
+    found, shares = _shuffled(records, plain, fold, others)
+    limit = shares.max() + 3 * np.sqrt(shares.max() * (1 - shares.max()) / records.rows(fold))
+    lines.append(_line("accuracy with shuffled labels", found, f"at most {limit:.2f}, as chance", found <= limit))
+    return pd.DataFrame(lines, columns=["check", "found", "expected", "verdict"])
+
+
+def _line(check, found, expected, good):
+    advice = {
+        "loss before training": "the first weights or the input's scale are wrong",
+        "accuracy on 32 pictures learnt by heart": "raise the learning rate, train more layers, or look at the labels",
+        "accuracy with shuffled labels": "rows of the held-out fold are in training as well: see kk.fold_report",
+    }
+    return check, round(float(found), 4), expected, "good" if good else advice[check]
+
+
+def _records(comp, folds, recipe, fold):
+    folds = row_folds(comp, folds)
+    records = records_of(comp, folds, recipe)
+    return records, records.folds[0] if fold is None else fold
+
+
+def _network(records, recipe):
+    """A fresh network with the layers of its last stage set to be trained, and that stage."""
+    keras.utils.set_random_seed(recipe.seed)
+    encoder = fitted_encoder(records, recipe)
+    model = model_from_recipe(len(records.class_names), recipe, task=records.task, encoder=encoder)
+    stage = stages(recipe, model)[-1]
+    set_trainable(model, stage, recipe)
+    return model, stage
+
+
+def _plain_rate(recipe, stage, model):
+    """The recipe's optimizer at the stage's peak rate, without a schedule."""
+    return optimizer_of(recipe.replace(schedule="constant", warmup=0.0), stage, 1, model)
+
+
+def _score(model, images, targets):
+    probabilities = with_probabilities(model)(images, training=False).numpy()
+    labels = targets.argmax(axis=1)
+    return {
+        "loss": metrics.score("log_loss", labels, probabilities, "single_label"),
+        "accuracy": metrics.score("accuracy", labels, probabilities, "single_label"),
+    }
+
+
+def _shuffled(records, recipe, fold, others):
+    """Held-out accuracy after some steps on wrong labels, and the classes' shares in the fold."""
+    model, stage = _network(records, recipe)
+    model.compile(optimizer=_plain_rate(recipe, stage, model), loss=loss_of(records.task, recipe), jit_compile=False)
+    rng = np.random.default_rng(recipe.seed)
+    batches = train_dataset(records, recipe, others).take(40)
+    for images, targets, *_ in tqdm(batches, total=40, desc="learning shuffled labels", unit="step", leave=False):
+        model.train_on_batch(images, rng.permutation(targets.numpy()))
+    infer = inference(with_probabilities(model))
+    probabilities, labels, _ = predict_rows(infer, eval_dataset(records, recipe, fold))
+    shares = np.bincount(labels, minlength=probabilities.shape[1]) / len(labels)
+    return float((probabilities.argmax(axis=1) == labels).mean()), shares

@@ -1,0 +1,1 @@
+"""TFRecord shards, one set per fold."""

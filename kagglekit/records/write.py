@@ -1,0 +1,223 @@
+"""Write a competition's images as TFRecord shards, one set per fold."""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from kagglekit._checks import first_few
+from kagglekit._files import content_hash, read_json, write_json
+from kagglekit._parallel import side_by_side
+from kagglekit.competition.tables import row_folds
+from kagglekit.records.preprocess import check_preprocess
+from kagglekit.records.read import FORMAT_VERSION, open_records
+from kagglekit.records.shards import mean_bytes, write_shard
+
+SHARD_ROWS = 1024  # what a sidecar says of them is in memory until the shard is whole
+SHARD_BYTES = 256 * 2**20
+_OWN = ("row", "label", "preprocess")  # what a row of records says under these names is not the table's
+
+
+def write_records(comp, folds, *, record_size=280, quality=95, metadata=(), preprocess=(), folder=None):
+    """Write a competition's images as TFRecord shards, one set per fold and one for the test images.
+
+    What is stored of an image says `kagglekit.records.encoding.encode_image`. Shards are written side by side through
+    joblib: `joblib.parallel_config` chooses the backend (threads, processes, a Dask cluster) and the number of jobs. A
+    shard is written whole or not at all; one that is there already, of the same rows, settings and files, is kept: a
+    call that was broken off goes on, and a changed image rewrites its own shard alone.
+
+    Args:
+        comp: a `Competition`.
+        folds: fold of each training image, as `assign_folds` gives it.
+        record_size: short side of the stored images, pixels; nothing is enlarged.
+        quality: of the JPEGs that are written anew, 1 to 100.
+        metadata: names of columns of train and test whose text is stored with each row, empty where a cell is missing.
+        preprocess: what is done to every upright picture before it is reduced and stored: names of
+            `kagglekit.records.preprocess.PREPROCESS`, or pairs of a name and a dict of the function's arguments, in
+            order. `("crop_to_box", {"box": ("y", "x", "height", "width")})` takes each picture's box from these columns
+            of train and test: top, left, height and width, in pixels of the upright picture; without the dict they are
+            called so.
+        folder: where to write. Defaults to `records/<key>` in the competition's workspace.
+
+    Returns:
+        `Records`.
+
+    Raises:
+        ValueError: naming the images that cannot be decoded or preprocessed (finished shards stay, for the next call),
+            if `folder` holds files that are no records, or if a column of `metadata` is not there or is called as
+            records call something of their own.
+
+    Example:
+
+    >>> import kagglekit as kk
+    >>> comp = kk.load_competition("digits")
+    >>> records = kk.write_records(comp, kk.assign_folds(comp), record_size=16)
+    >>> records.rows("test"), records.rows(records.folds)
+    (360, 1437)
+    """
+    folds = row_folds(comp, folds)
+    if folds.min() < 0:
+        raise ValueError(f"images without a fold: {first_few(folds.index[folds < 0])}; expected numbers from 0")
+    for part, table in (("train", comp.train), ("test", comp.test)):
+        lacking = [name for name in metadata if name not in table and len(table)]
+        if lacking:
+            raise ValueError(f"the {part} table has no column {first_few(lacking)}; it has {list(table.columns)}")
+    taken = [name for name in metadata if name in _OWN]
+    if taken:
+        raise ValueError(f"records use the names {first_few(taken)} themselves; give these columns other names")
+    cells = []
+    if metadata:
+        comp = dataclasses.replace(comp, train=_as_text(comp.train, metadata), test=_as_text(comp.test, metadata))
+        cells = [  # piece by piece, as in `Competition.hash`
+            content_hash(table.iloc[first : first + 2_000].reindex(columns=metadata).to_numpy().tolist(), length=32)
+            for table in (comp.train, comp.test)
+            for first in range(0, len(table), 2_000)
+        ]
+    settings = {"record_size": record_size, "quality": quality, "metadata": list(metadata)}
+    steps, per_row = check_preprocess(preprocess), {}
+    if steps:
+        settings["preprocess"] = steps
+        per_row = {part: _with_boxes(steps, table) for part, table in (("train", comp.train), ("test", comp.test))}
+    boxed = per_row if any(name == "crop_to_box" for name, _ in steps) else {}
+    order = hashlib.sha256(folds.to_numpy("<i8").tobytes()).hexdigest()
+    key = content_hash([FORMAT_VERSION, comp.hash, order, settings, *boxed.values(), *cells])
+    folder = Path(folder) if folder else comp.workspace / "records" / key
+    if folder.is_dir() and any(folder.iterdir()) and not any(folder.glob("*.tfrec")):
+        raise ValueError(f"{folder} holds files but no records; choose an empty or a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = _parts(comp.train, folds) | ({"test": np.arange(len(comp.test))} if len(comp.test) else {})
+    shards = _plan(comp, parts)
+    entries, problems = _write_all(comp, parts, shards, folder, settings, per_row)
+    if problems:
+        raise ValueError(
+            f"{len(problems)} images below {comp.root} cannot be decoded{' and preprocessed' if steps else ''}: "
+            f"{first_few(problems)}; see "
+            "kk.check_images(comp), then repair the files or take their rows out with kk.quarantine"
+        )
+    planes = {entry["planes"] for entry in entries}
+    if len(planes) > 1 or 0 in planes:
+        raise ValueError(f"the images of {comp.name} have differing numbers of files a row: {sorted(planes)}")
+    listed = {part: [] for part in parts}
+    for (part, *_), entry in zip(shards, entries, strict=True):
+        listed[part].append(entry)
+    manifest = {
+        "key": key,
+        "format_version": FORMAT_VERSION,
+        **settings,
+        "class_names": comp.class_names,
+        "task": comp.task,
+        "planes": planes.pop(),
+        "bits": max(entry["bits"] for entry in entries),
+        "jpeg": all(entry["jpeg"] for entry in entries),
+        "grey": all(entry["grey"] for entry in entries),
+        "source_hash": content_hash([entry["source_hash"] for entry in entries], length=16),
+        "parts": listed,
+    }
+    if not (folder / "manifest.json").is_file() or read_json(folder / "manifest.json") != manifest:
+        write_json(folder / "manifest.json", manifest)
+    _remove_others(folder, entries)
+    return open_records(folder)
+
+
+def records_of(comp, folds, recipe):
+    """Write what a recipe trains on: `record_size`, `preprocess`, `numeric` and `categorical` are used."""
+    knobs = {"record_size": recipe.record_size, "preprocess": recipe.preprocess, "metadata": recipe.metadata}
+    return write_records(comp, folds, **knobs)
+
+
+def _as_text(table, columns):
+    """A table with text in some columns, also in those that a person has computed."""
+    found = {name: table[name].astype(object) for name in columns if name in table}
+    return table.assign(**{name: cells.where(cells.notna(), "").map(str) for name, cells in found.items()})
+
+
+def _parts(train, folds):
+    """Part name -> the numbers of its rows; copies of `kk.expand` are parts of their own: nothing is judged by them."""
+    copied = (train["copy_of"] != "").to_numpy() if "copy_of" in train else np.zeros(len(train), bool)
+    if copied.any():
+        fold = folds.reindex(train["copy_of"][copied]).to_numpy()
+        apart = train["image_id"][copied][(fold != folds[copied].to_numpy()) & ~np.isnan(fold)]
+        if len(apart):
+            raise ValueError(f"copies in another fold than their picture: {first_few(apart)}; use kk.assign_folds")
+    numbers, parts = folds.to_numpy(), {}
+    for name, chosen in (("fold", ~copied), ("copies", copied)):
+        for fold in np.unique(numbers[chosen]).tolist():
+            parts[f"{name}{fold}"] = np.flatnonzero(chosen & (numbers == fold))
+    return parts
+
+
+def _plan(comp, parts):
+    """`(part, first, stop, shard number, shards)` of every shard: at most `SHARD_ROWS` rows, about `SHARD_BYTES`."""
+    sample = comp.train["source"].iloc[:: max(1, len(comp.train) // 100)]
+    most = int(max(1, min(SHARD_ROWS, SHARD_BYTES // mean_bytes(comp.root, sample))))
+    if most < SHARD_ROWS:
+        most = 1 << most.bit_length() - 1  # a power of two: an image that changes its size seldom moves all the rows
+    shards = []
+    for part, rows in parts.items():
+        count = -(-len(rows) // most)
+        shards += [(part, n * most, min((n + 1) * most, len(rows)), n, count) for n in range(count)]
+    return shards
+
+
+def _with_boxes(steps, table):
+    """Return the steps of each row of a table, with the row's own box where a step takes one."""
+    rows = [steps] * len(table)
+    for number, (name, options) in enumerate(steps):
+        if name != "crop_to_box":
+            continue
+        columns = options["box"]
+        lacking = [column for column in columns if column not in table]
+        if len(columns) != 4 or (lacking and len(table)):
+            raise ValueError(
+                f"crop_to_box needs the names of four columns (top, left, height, width) of train and test, got "
+                f"{columns}; there are {list(table.columns)}"
+            )
+        cells = table.reindex(columns=columns).apply(pd.to_numeric, errors="coerce").astype(float)
+        empty = table["image_id"][cells.isna().any(axis=1).to_numpy()]
+        if len(empty):
+            raise ValueError(f"crop_to_box: no number in {columns} of {first_few(empty)}; fill the box in")
+        found = zip(rows, cells.to_numpy().tolist(), strict=True)
+        rows = [[*row[:number], [name, {"box": box}], *row[number + 1 :]] for row, box in found]
+    return rows
+
+
+def _write_all(comp, parts, shards, folder, settings, per_row):
+    from joblib import delayed
+
+    targets = comp.targets
+
+    def tasks():
+        for part, first, stop, number, count in shards:
+            numbers = parts[part][first:stop]
+            table = comp.test if part == "test" else comp.train
+            columns = ["image_id", "id", "source", *settings["metadata"]]
+            rows = table.iloc[numbers][columns].to_dict("records")
+            for line, row in zip(numbers.tolist(), rows, strict=True):
+                row["row"] = line
+                single = comp.task == "single_label"
+                nothing = -1 if single else [0.0] * len(comp.classes)
+                row["label"] = nothing if part == "test" else targets[line].tolist()
+                if per_row:
+                    row["preprocess"] = per_row["test" if part == "test" else "train"][line]
+            path = folder / f"{part}-{number:02d}-of-{count:02d}-{len(numbers):05d}.tfrec"
+            yield delayed(write_shard)(comp.root, rows, path, settings)
+
+    entries, problems = [], []
+    total = sum(map(len, parts.values()))
+    with tqdm(total=total, desc="writing records", leave=False) as bar:
+        for (_, first, stop, *_), (entry, found) in zip(shards, side_by_side()(tasks()), strict=True):
+            bar.update(stop - first)
+            entries.append(entry)
+            problems += found
+    return entries, problems
+
+
+def _remove_others(folder, entries):
+    """Remove the shards of an earlier writing that the manifest lacks; a dot begins a file that is being written."""
+    kept = {Path(entry["file"]).stem for entry in entries}
+    for path in [*folder.glob("[!.]*.tfrec"), *folder.glob("[!.]*.npz")]:
+        if path.stem not in kept:
+            path.unlink()

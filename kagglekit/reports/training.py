@@ -1,0 +1,120 @@
+"""Pictures of a run. Each function draws on given or new Axes and returns them."""
+
+import matplotlib.pyplot as plt
+import seaborn as sns
+from matplotlib.ticker import NullFormatter
+
+from kagglekit.reports.drawing import COLOUR, SECOND
+
+
+def plot_lr(table, *, ax=None):
+    """Draw the loss over the learning rate and mark the suggestion.
+
+    Args:
+        table: what `kk.lr_find` returned.
+        ax: Axes to draw on. Defaults to a new figure.
+
+    Returns:
+        Axes.
+    """
+    ax = ax or plt.subplots(figsize=(6, 3.5), layout="constrained")[1]
+    ax.plot(table["learning_rate"], table["loss"], color=SECOND, linewidth=1, alpha=0.5, label="each step")
+    ax.plot(table["learning_rate"], table["smoothed"], color=COLOUR, linewidth=2, label="running mean")
+    suggestion = table.attrs["suggestion"]
+    ax.axvline(suggestion, color="black", linestyle="--", linewidth=1, label=f"suggestion {suggestion:g}")
+    ax.set(xscale="log", xlabel="learning rate", ylabel="training loss", title="What the last stage can take")
+    ax.legend(frameon=False)
+    return ax
+
+
+def plot_history(run, *, axes=None):
+    """Draw the learning curves of all folds: loss and metric, training against held out.
+
+    Args:
+        run: a `Run`.
+        axes: two Axes to draw on. Defaults to a new figure.
+
+    Returns:
+        Array of two Axes.
+    """
+    history, metric = run.history, run.info["metric"]
+    axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")[1] if axes is None else axes
+    curves = (
+        (axes[0], "loss", (("loss", "training (smoothed labels)"), ("held_out_loss", "held out"))),
+        (axes[1], metric, (("accuracy", "training accuracy"), (f"held_out_{metric}", f"held out {metric}"))),
+    )
+    for ax, name, columns in curves:
+        for (column, label), colour in zip(columns, (COLOUR, SECOND), strict=True):
+            for _, part in history.groupby("fold"):
+                ax.plot(part["epoch"], part[column], color=colour, alpha=0.25, linewidth=1)
+            mean = history.groupby("epoch")[column].mean()
+            ax.plot(mean.index, mean, color=colour, label=label, marker="o", markersize=3)
+        _mark_stages(ax, history)
+        ax.set(
+            title=f"{name}: mean of {history['fold'].nunique()} folds and each fold",
+            xlabel="epoch",
+            ylabel=name,
+        )
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.legend(frameon=False)
+        sns.despine(ax=ax)
+    if metric == "log_loss":
+        axes[0].set_yscale("log")
+    return axes
+
+
+def plot_trials(trials, *, metric="score"):
+    """Draw the score of each trial against each knob that was searched; the best trial is marked.
+
+    Args:
+        trials: what `kagglekit.tuning.search.read_trials` returned.
+        metric: what the score is called on the axis.
+
+    Returns:
+        Array of Axes, one per knob.
+    """
+    knobs = [column for column in trials.columns if column not in ("trial", "score")]
+    figure, axes = plt.subplots(
+        1, len(knobs), figsize=(3.2 * len(knobs), 3.4), sharey=True, squeeze=False, layout="constrained"
+    )
+    start = trials["trial"] == "start"
+    best = trials["score"] == (trials["score"].min() if metric == "log_loss" else trials["score"].max())
+    for ax, knob in zip(axes[0], knobs, strict=True):
+        ax.scatter(
+            trials[knob][best],
+            trials["score"][best],
+            s=190,
+            facecolor="none",
+            edgecolor=SECOND,
+            label="best",
+        )
+        ax.scatter(trials[knob][~start], trials["score"][~start], color=COLOUR, label="trial")
+        ax.scatter(trials[knob][start], trials["score"][start], color="black", marker="s", label="start")
+        if knob == "learning_rate":
+            ax.set_xscale("log")
+            ends = [trials[knob].min(), trials[knob].max()]
+            ax.set_xticks(ends, [f"{value:.1e}" for value in ends])
+            ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.set_xlabel(knob)
+        sns.despine(ax=ax)
+    axes[0][0].set_ylabel(metric)
+    axes[0][-1].legend(frameon=False, bbox_to_anchor=(1, 1))
+    figure.suptitle(f"{len(trials)} trials")
+    return axes[0]
+
+
+def _mark_stages(ax, history):
+    """A dashed line with a name where a stage begins."""
+    first = history[history["fold"] == history["fold"].iloc[0]]
+    for stage, epochs in first.groupby("stage", sort=False)["epoch"]:
+        if first["stage"].nunique() > 1:
+            ax.axvline(epochs.min() - 0.5, color="grey", linestyle="--", linewidth=0.8)
+            ax.text(
+                epochs.min() - 0.4,
+                1.0,
+                stage,
+                transform=ax.get_xaxis_transform(),
+                fontsize=8,
+                color="grey",
+                va="bottom",
+            )

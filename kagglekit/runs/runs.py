@@ -1,0 +1,242 @@
+"""A run on disk: what was asked, what each fold gave, and where to go on."""
+
+import dataclasses
+import datetime
+import os
+import platform
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from kagglekit import _paths
+from kagglekit._files import content_hash, read_json, write_json, written_whole
+from kagglekit.augment import check_policy
+from kagglekit.predictions import metrics
+from kagglekit.recipe import Recipe
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Run:
+    """A cross-validated training run. Made by `kk.cross_validate`, found again by `kk.list_runs`.
+
+    The folder holds `recipe.yaml`, `environment.json`, `run.json`, one folder a finished fold (`model.keras`,
+    `oof.npz`, `history.csv` and the same for TensorBoard), `predictions/` and, after `kk.refit`, `refit/`. A fold's
+    folder appears when the fold is complete.
+
+    Args:
+        folder: where the run lies.
+    """
+
+    folder: Path
+
+    @property
+    def name(self):
+        return self.folder.name
+
+    @property
+    def recipe(self):
+        return Recipe.from_yaml(self.folder / "recipe.yaml")
+
+    @property
+    def info(self):
+        """What `run.json` says: `class_names`, `folds` (numbers), `metric`, `records` (folder), `competition`."""
+        return read_json(self.folder / "run.json")
+
+    def fold_folder(self, fold):
+        return self.folder / (fold if fold == "refit" else f"fold{fold}")
+
+    @property
+    def finished_folds(self):
+        return [fold for fold in self.info["folds"] if self.fold_folder(fold).is_dir()]
+
+    @property
+    def complete(self):
+        return self.finished_folds == self.info["folds"]
+
+    def model(self, fold):
+        """Load the network of a fold, or `"refit"`: from what `eval_dataset` gives with its recipe to probabilities."""
+        import keras
+
+        path = self.fold_folder(fold) / "model.keras"
+        if not path.is_file():
+            found = "call kk.refit(run)" if fold == "refit" else f"finished folds: {self.finished_folds}"
+            raise FileNotFoundError(
+                f"{self.name} has no model of {fold if fold == 'refit' else f'fold {fold}'}; {found}"
+            )
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+    def oof_arrays(self):
+        """Return the out-of-fold predictions of the finished folds as they are stored, a dict of arrays.
+
+        `image_ids` and `folds` `(rows,)`, `labels` (class numbers, or targets `(rows, classes)`) and `probabilities`
+        `(rows, classes)`, float32.
+        """
+        parts = []
+        for fold in self.finished_folds:
+            with np.load(self.fold_folder(fold) / "oof.npz", allow_pickle=False) as stored:
+                parts.append(dict(stored) | {"folds": np.full(len(stored["image_ids"]), fold)})
+        if not parts:
+            raise FileNotFoundError(f"{self.folder} has no finished fold yet; start kk.cross_validate again to go on")
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    @property
+    def oof(self):
+        """Out-of-fold predictions of the finished folds, a DataFrame.
+
+        It has `image_id`, `fold`, `label`, `predicted` and one column of probabilities per class; for another task than
+        one label a row numbers per class, and columns `true <class>` in place of `label` and `predicted`.
+        """
+        names, arrays = np.array(self.info["class_names"], dtype=object), self.oof_arrays()
+        table = pd.DataFrame(arrays["probabilities"], columns=names)
+        table.insert(0, "image_id", arrays["image_ids"])
+        table.insert(1, "fold", arrays["folds"])
+        if self.task == "single_label":
+            table.insert(2, "label", names[arrays["labels"]])
+            table.insert(3, "predicted", names[arrays["probabilities"].argmax(axis=1)])
+            return table
+        return pd.concat([table, pd.DataFrame(arrays["labels"], columns=[f"true {name}" for name in names])], axis=1)
+
+    @property
+    def task(self):
+        return self.info.get("task", "single_label")
+
+    @property
+    def score(self):
+        """The competition's metric over all out-of-fold rows of the finished folds."""
+        arrays = self.oof_arrays()
+        return self._score(arrays["labels"], arrays["probabilities"])
+
+    def scores(self):
+        """Return the metric of each finished fold: `{fold: score}`."""
+        arrays = self.oof_arrays()
+        chosen = {int(fold): arrays["folds"] == fold for fold in np.unique(arrays["folds"])}
+        return {
+            fold: self._score(arrays["labels"][rows], arrays["probabilities"][rows]) for fold, rows in chosen.items()
+        }
+
+    @property
+    def best_fold(self):
+        """Number of the finished fold with the best score."""
+        scores = self.scores()
+        more_is_better = metrics.METRICS[self.info["metric"]][1]
+        return (max if more_is_better else min)(scores, key=scores.get)
+
+    def _score(self, labels, probabilities):
+        return metrics.score(self.info["metric"], labels, probabilities.astype(np.float64), self.task)
+
+    @property
+    def history(self):
+        """One line per fold and epoch: losses, metric, learning rate, seconds."""
+        return pd.concat(
+            [pd.read_csv(self.fold_folder(fold) / "history.csv") for fold in self.finished_folds],
+            ignore_index=True,
+        )
+
+    def __repr__(self):
+        done, folds = self.finished_folds, self.info["folds"]
+        score = f", out-of-fold {self.info['metric']} {self.score:.4f}" if done else ""
+        return f"Run {self.name}: {len(done)} of {len(folds)} folds{score}"
+
+    def _repr_html_(self):
+        rows = "".join(f"<tr><td>{fold}</td><td>{score:.4f}</td></tr>" for fold, score in self.scores().items())
+        following = "kk.predict(run)" if self.complete else "kk.cross_validate(comp, folds, recipe) to go on"
+        return (
+            f"<b>{self!r}</b><table><tr><th>fold</th><th>{self.info['metric']}</th></tr>{rows}</table>"
+            f"<code>{self.folder}</code><br>Next: <code>{following}</code>"
+        )
+
+
+def list_runs(comp):
+    """Return the competition's complete runs, in the order of their names.
+
+    Args:
+        comp: a `Competition`.
+
+    Returns:
+        List of `Run`. Unfinished ones are left out; calling `kk.cross_validate` again finishes them.
+    """
+    folders = sorted((comp.workspace / "runs").glob("*/run.json"))
+    return [run for run in (Run(path.parent) for path in folders) if run.complete]
+
+
+def best_run(comp):
+    """Return the complete run with the best out-of-fold score.
+
+    Raises:
+        FileNotFoundError: if no run is complete yet.
+    """
+    best = None
+    for run in list_runs(comp):
+        if best is None or metrics.better(comp.metric, run.score, best.score):
+            best = run
+    if best is None:
+        raise FileNotFoundError(f"no complete run below {comp.workspace / 'runs'}; call kk.cross_validate first")
+    return best
+
+
+def open_run(comp, folds, recipe, records, *, model_key=None, parent=None, fold_numbers=None):
+    """Make the folder of a run, or find the one that did the same; writes what was asked before anything is trained.
+
+    Args:
+        comp, folds, recipe, records: what is trained on.
+        model_key: text that names a network of the user's own. Defaults to the recipe's backbone.
+        parent: folder of runs. Defaults to `runs` in the competition's workspace.
+        fold_numbers: folds to train. Defaults to all.
+    """
+    numbers = sorted(int(fold) for fold in folds.unique()) if fold_numbers is None else list(fold_numbers)
+    ops = check_policy(recipe.policy)  # what the name of a policy stands for may change
+    identity = content_hash([recipe.hash, ops, comp.metric, records.identity, model_key])
+    folder = Path(parent or comp.workspace / "runs") / f"{recipe.name}-{content_hash([identity, numbers])}"
+    if not (folder / "run.json").is_file():
+        with written_whole(folder) as temporary:
+            temporary.mkdir(parents=True)
+            recipe.to_yaml(temporary / "recipe.yaml")
+            write_json(temporary / "environment.json", describe_environment())
+            write_json(
+                temporary / "run.json",
+                {
+                    "competition": comp.name,
+                    "identity": identity,
+                    "class_names": comp.class_names,
+                    "task": comp.task,
+                    "metric": comp.metric,
+                    "folds": numbers,
+                    "records": str(records.folder),
+                    "pixels": records.identity,
+                    "model": model_key or recipe.backbone,
+                },
+            )
+    return Run(folder)
+
+
+def adopt_folds(comp, run):
+    """Copy into a run the folds that another one of the same recipe, rows and network has finished.
+
+    A trial of a study and the run of the recipe that it found share folds, and a fold does not depend on the others.
+    """
+    for path in sorted([*comp.workspace.glob("runs/*/run.json"), *comp.workspace.glob("tuning/*/runs/*/run.json")]):
+        other = Run(path.parent)
+        if other.folder == run.folder or other.info.get("identity") != run.info["identity"]:
+            continue
+        for fold in set(other.finished_folds) & set(run.info["folds"]) - set(run.finished_folds):
+            with written_whole(run.fold_folder(fold)) as folder:
+                shutil.copytree(other.fold_folder(fold), folder)
+
+
+def describe_environment():
+    """Return what the bits of a run depend on: versions, machine, thread counts; and when it began."""
+    import tensorflow as tf
+
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "system": platform.platform(),
+        "processors": os.cpu_count(),
+        "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count(),
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS"),
+        "gpus": [device.name for device in tf.config.list_physical_devices("GPU")],
+        "versions": _paths.installed_versions("kagglekit", "tensorflow", "keras", "numpy"),
+    }

@@ -1,0 +1,132 @@
+"""Search for better knobs over the folds, with Keras Tuner underneath."""
+
+import contextlib
+import io
+
+import pandas as pd
+
+from kagglekit._checks import check_choice
+from kagglekit._files import content_hash, written_whole
+from kagglekit.predictions import metrics
+from kagglekit.records.write import records_of
+from kagglekit.training.cross_validation import cross_validate
+
+# knob -> (kind, values or bounds, only for pretrained backbones?); learning rates are factors on the recipe's
+SPACES = {
+    "baseline": {
+        "learning_rate": ("factor", (0.3, 3.0), False),
+        "dropout": ("float", (0.0, 0.5), False),
+        "unfrozen_layers": ("choice", (0.25, 0.5, 0.75, 1.0), True),
+        "augment_strength": ("float", (0.5, 1.5), False),
+    },
+}
+
+
+def tune(comp, folds, recipe, *, space="baseline", max_trials=20, fold_numbers=None, study=None):
+    """Search the knobs of a space with Keras Tuner's Bayesian oracle, each trial cross-validated on the same folds.
+
+    The recipe itself is the first trial, so the result is never worse on these folds than what one began with. A study
+    that was broken off goes on where it stopped: finished trials are kept, and of the interrupted one the finished
+    folds.
+
+    Args:
+        comp: a `Competition`.
+        folds: as `assign_folds` gives them.
+        recipe: the `Recipe` to start from.
+        space: a key of `SPACES`.
+        max_trials: number of trials, the recipe itself included.
+        fold_numbers: folds that a trial trains; two or three of five cost half as much. Defaults to all.
+        study: name of the study's folder in `tuning/`. Defaults to one made of space, recipe and folds.
+
+    Returns:
+        `Recipe` named `tuned`: the best one found; `reasons` gives its score beside the first's.
+        `tuning/<study>/trials.csv` and the frame that `read_trials(comp)` returns list all trials.
+
+    Raises:
+        ValueError: for an unknown space or fewer than 1 trial.
+        ImportError: if keras-tuner is not installed.
+    """
+    check_choice("space", space, SPACES)
+    if max_trials < 1:
+        raise ValueError(f"expected max_trials of 1 or more, got {max_trials}")
+    numbers = sorted(int(fold) for fold in folds.unique()) if fold_numbers is None else list(fold_numbers)
+    records = records_of(comp, folds, recipe)
+    name = study or f"{space}-{content_hash([recipe.hash, records.identity, numbers])}"
+    folder = comp.workspace / "tuning" / name
+    tuner = _make_tuner(comp, folds, recipe, space, max_trials, numbers, folder)
+    first = tuner.score(recipe)  # takes over the folds of a finished baseline
+    if max_trials > 1:
+        tuner.search()
+    trials = _trials(tuner, recipe, first)
+    with written_whole(folder / "trials.csv") as temporary:
+        trials.to_csv(temporary, index=False)
+    best = trials.loc[trials["score"].idxmax() if metrics.METRICS[comp.metric][1] else trials["score"].idxmin()]
+    if best["trial"] == "start":
+        return recipe.replace(name="tuned", reasons={"name": f"no trial beat the recipe's {first:.4f} on these folds"})
+    knobs = {knob: _plain(best[knob]) for knob in trials.columns if knob not in ("trial", "score")}
+    why = f"best of {len(trials)} trials: {comp.metric} {best['score']:.4f}, the start had {first:.4f} on these folds"
+    return recipe.replace(name="tuned", reasons=recipe.reasons | dict.fromkeys(knobs, why), **knobs)
+
+
+def read_trials(comp, study=None):
+    """Return the trials of a study as a DataFrame: `trial`, the knobs, `score`. Defaults to the newest study."""
+    found = sorted(
+        (comp.workspace / "tuning").glob(f"{study or '*'}/trials.csv"), key=lambda path: path.stat().st_mtime
+    )
+    if not found:
+        raise FileNotFoundError(f"no finished study below {comp.workspace / 'tuning'}; call kk.tune first")
+    return pd.read_csv(found[-1])
+
+
+def _make_tuner(comp, folds, recipe, space, max_trials, numbers, folder):
+    import keras_tuner  # lazily: Kaggle's TPU image has none
+
+    direction = "max" if metrics.METRICS[comp.metric][1] else "min"
+    # The space is declared before the search: oracles that learn of it inside a trial can end without any trial.
+    oracle = keras_tuner.oracles.BayesianOptimizationOracle(
+        objective=keras_tuner.Objective("score", direction),
+        max_trials=max_trials - 1 or 1,
+        hyperparameters=_declare(keras_tuner.HyperParameters(), recipe, space),
+        seed=recipe.seed + 1,  # 0 would be replaced by a random number
+    )
+
+    class FoldTuner(keras_tuner.Tuner):
+        """A tuner whose trial is a cross-validation; weights and logs are the runs' own."""
+
+        def run_trial(self, trial, *args, **kwargs):
+            return {"score": self.score(recipe.replace(name="trial", **trial.hyperparameters.values))}
+
+        def score(self, candidate):
+            return cross_validate(comp, folds, candidate, fold_numbers=numbers, parent=folder / "runs").score
+
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints where it reloads a study from
+        tuner = FoldTuner(oracle=oracle, directory=str(folder), project_name="oracle")
+    tuner.oracle.verbose = 0
+    return tuner
+
+
+def _declare(hyperparameters, recipe, space):
+    for knob, (kind, values, pretrained_only) in SPACES[space].items():
+        if pretrained_only and (recipe.weights is None or recipe.epochs == 0):
+            continue
+        if kind == "choice":
+            kept = recipe.cached_views and knob == "unfrozen_layers"  # of a network that is trained whole: nothing
+            hyperparameters.Choice(knob, [value for value in values if value < 1 or not kept])
+        elif kind == "float":
+            hyperparameters.Float(knob, *values)
+        else:
+            base = getattr(recipe, knob)
+            hyperparameters.Float(knob, base * values[0], base * values[1], sampling="log")
+    return hyperparameters
+
+
+def _trials(tuner, recipe, first):
+    trials = [trial for _, trial in sorted(tuner.oracle.trials.items()) if trial.score is not None]
+    knobs = list(tuner.oracle.get_space().values)
+    rows = [{"trial": "start", **{knob: getattr(recipe, knob) for knob in knobs}, "score": first}]
+    rows += [{"trial": trial.trial_id, **trial.hyperparameters.values, "score": trial.score} for trial in trials]
+    return pd.DataFrame(rows)
+
+
+def _plain(value):
+    return value.item() if hasattr(value, "item") else value
