@@ -40,7 +40,7 @@ def run_notebooks(competition, *, effort=None, only=None, setup_seconds=None):
     began, began_at = time.monotonic(), time.time()
     comp = load_competition(competition)
     given = str(competition) if str(competition) == "digits" else str(comp.root)
-    executed = comp.workspace / "notebooks"
+    executed = comp.folders.notebooks
     executed.mkdir(parents=True, exist_ok=True)
     sources = sorted(notebooks_folder().glob("[0-9][0-9]_*.ipynb"))
     chosen = [path for path in sources if only is None or int(path.name[:2]) in only]
@@ -81,7 +81,7 @@ def run_notebooks(competition, *, effort=None, only=None, setup_seconds=None):
 
 def _newest_submission(comp, since):
     """The last CSV that was written since then and has its json; notebook 04 writes one each time."""
-    folder = _paths.submissions_folder() / comp.name
+    folder = _paths.submissions_folder(comp.name)
     found = [path for path in folder.glob("*.csv") if path.with_suffix(".json").is_file()]
     found = [path for path in found if path.stat().st_mtime >= since - 1]
     return max(found, key=lambda path: path.stat().st_mtime, default=None)

@@ -108,10 +108,7 @@ def test_a_small_competition_goes_from_raw_files_to_a_checked_submission(own_env
 def test_digits_end_to_end_scores_at_least_0985_and_twice_the_same(tmp_path, own_environment, digits):
     files = []
     for place in ("one", "two"):
-        environment = own_environment | {
-            "KAGGLEKIT_WORKSPACE": str(tmp_path / place),
-            "KAGGLEKIT_SUBMISSIONS": str(tmp_path / place / "submissions"),
-        }
+        environment = own_environment | {"KAGGLEKIT_WORKSPACE": str(tmp_path / place)}
         done = run_command("run", "--competition", "digits", environment=environment)
         assert done.returncode == 0, done.stderr
         files += (tmp_path / place / "submissions" / "digits").glob("*.csv")

@@ -14,7 +14,6 @@ from kagglekit._files import written_whole
 from kagglekit.inference.traced import inference
 from kagglekit.pipeline.datasets import eval_dataset
 from kagglekit.pipeline.metadata import check_pixels_alone
-from kagglekit.records.read import open_records
 
 FORMATS = {"litert": ".tflite", "keras": ".keras"}
 
@@ -70,7 +69,7 @@ def check_export(run, path, *, fold, most=64):
     """
     check_pixels_alone(run.recipe, "check_export")
     recipe = run.recipe.replace(batch_size=min(most, 16))
-    records = open_records(run.info["records"])
+    records = run.records()
     part = records.folds[0] if fold == "refit" else fold  # any images do for a comparison
     dataset = eval_dataset(records, recipe, part).take(-(-most // recipe.batch_size))
     images = np.concatenate([batch.numpy() for batch, _, _ in dataset])[:most]

@@ -14,7 +14,6 @@ from kagglekit.pipeline.metadata import metadata_of
 from kagglekit.predictions import metrics
 from kagglekit.predictions.ensemble import average_probabilities
 from kagglekit.predictions.store import Predictions
-from kagglekit.records.read import open_records
 
 
 def predict(run, *, tta="auto", networks="folds"):
@@ -48,9 +47,7 @@ def predict(run, *, tta="auto", networks="folds"):
     stored = run.folder / "predictions" / f"{tta if tta == 'auto' else '+'.join(tta)}-{size}{suffix}.npz"
     if stored.is_file():
         return Predictions.load(stored)
-    records = open_records(info["records"])
-    if records.identity != info["pixels"]:
-        raise ValueError(f"the images of {run.name} have changed since it was trained; train it again")
+    records = run.records()
     members = {"folds": info["folds"], "refit": ["refit"], "both": [*info["folds"], "refit"]}[networks]
     seen = _predictor(run, records, dict.fromkeys([*info["folds"], *members]))
     known = run.oof_arrays()  # the rows in their order, and the first view
@@ -100,7 +97,7 @@ def _predictor(run, records, folds):
     if shared:
         halves = {fold: split_at_features(model) for fold, model in models.items()}
         stores = {
-            fold: FeatureStore(extractor, records, run.recipe, run.folder.parent.parent / "features")
+            fold: FeatureStore(extractor, records, run.recipe, run.features())
             for fold, (extractor, _) in halves.items()
         }
         shared = len({store.identity for store in stores.values()}) == 1

@@ -173,7 +173,7 @@ class Predictions:
             raise ValueError(
                 f"{path} is no file of Predictions ({error}); delete it and call kk.predict again"
             ) from error
-        named = {"metric": text["metric"], "task": text.get("task", "single_label"), "per": text.get("per")}
+        named = {"metric": text["metric"], "task": text["task"], "per": text["per"]}
         return cls(text["name"], text["classes"], **arrays, **named, info=text["info"])
 
     def __repr__(self):

@@ -71,7 +71,7 @@ def cross_validate(comp, folds, recipe, *, build_model=None, fold_numbers=None, 
     adopt_folds(comp, run)
     missing = [fold for fold in run.info["folds"] if fold not in run.finished_folds]
     if missing:
-        make = partial(FoldTrainer, records, recipe, build_model, comp.metric, comp.workspace / "features")
+        make = partial(FoldTrainer, records, recipe, build_model, comp.metric, comp.folders.features)
         _train_all(run, make, missing)
     return run
 

@@ -6,7 +6,6 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 from kagglekit.predictions import metrics
-from kagglekit.records.read import open_records
 from kagglekit.training.cross_validation import source_key, train_into
 from kagglekit.training.fold_trainer import FoldTrainer
 
@@ -49,13 +48,11 @@ def refit(run, *, build_model=None):
     folder = run.fold_folder("refit")
     if folder.is_dir():
         return run
-    records, recipe = open_records(run.info["records"]), run.recipe
-    if records.identity != run.info["pixels"]:
-        raise ValueError(f"the images of {run.name} have changed since it was trained; train it again")
+    records, recipe = run.records(), run.recipe
     tf.config.experimental.enable_op_determinism()
     number = max(records.folds) + 1  # of a fold without rows: all others are trained on
-    store = run.folder.parent.parent / "features"
-    trainer = FoldTrainer(records, recipe.replace(patience=0), build_model, run.info["metric"], store, [number])
+    metric, store = run.info["metric"], run.features()
+    trainer = FoldTrainer(records, recipe.replace(patience=0), build_model, metric, store, [number])
     if recipe.patience:
         trainer.ends = {stage: _mean_best_epoch(run, stage) for stage in trainer.stages}
     started = time.monotonic()

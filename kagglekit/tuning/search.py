@@ -52,7 +52,7 @@ def tune(comp, folds, recipe, *, space="baseline", max_trials=20, fold_numbers=N
     numbers = sorted(int(fold) for fold in folds.unique()) if fold_numbers is None else list(fold_numbers)
     records = records_of(comp, folds, recipe)
     name = study or f"{space}-{content_hash([recipe.hash, records.identity, numbers])}"
-    folder = comp.workspace / "tuning" / name
+    folder = comp.folders.tuning / name
     tuner = _make_tuner(comp, folds, recipe, space, max_trials, numbers, folder)
     first = tuner.score(recipe)  # takes over the folds of a finished baseline
     if max_trials > 1:
@@ -70,11 +70,9 @@ def tune(comp, folds, recipe, *, space="baseline", max_trials=20, fold_numbers=N
 
 def read_trials(comp, study=None):
     """Return the trials of a study as a DataFrame: `trial`, the knobs, `score`. Defaults to the newest study."""
-    found = sorted(
-        (comp.workspace / "tuning").glob(f"{study or '*'}/trials.csv"), key=lambda path: path.stat().st_mtime
-    )
+    found = sorted(comp.folders.tuning.glob(f"{study or '*'}/trials.csv"), key=lambda path: path.stat().st_mtime)
     if not found:
-        raise FileNotFoundError(f"no finished study below {comp.workspace / 'tuning'}; call kk.tune first")
+        raise FileNotFoundError(f"no finished study below {comp.folders.tuning}; call kk.tune first")
     return pd.read_csv(found[-1])
 
 

@@ -100,7 +100,7 @@ def test_a_run_learns_from_columns_what_the_pixels_do_not_say(made, folds, recip
 def test_heads_on_cached_features_take_the_columns_too(comp, frozen, frozen_run):
     assert frozen_run.score > 0.95
     predictions = kk.predict(frozen_run, tta=["identity", "hflip"])
-    records = kk.open_records(frozen_run.info["records"])
+    records = frozen_run.records()
     networks = [inference(frozen_run.model(fold)) for fold in (0, 1)]
     expected = [
         predict_rows(network, kk.eval_dataset(records, frozen, "test", view=view))[0]
@@ -138,7 +138,7 @@ def test_each_row_of_a_batch_has_its_own_cells(comp, folds, recipe, named):
 
 
 def test_categories_that_training_never_saw_say_nothing(run, folds, comp):
-    records = kk.open_records(run.info["records"])
+    records = run.records()
     vocabulary = fitted_encoder(records, run.recipe).vocabularies_[0]
     assert vocabulary == ["arm", "leg", "scalp", "toe"]
     held_out = folds[comp.train["image_id"][1]]  # of the only toe
@@ -167,7 +167,7 @@ def test_a_fold_that_was_broken_off_ends_with_the_same_bits(run, tmp_path):
                 raise KeyboardInterrupt
 
     def train(bar):
-        trainer = FoldTrainer(kk.open_records(run.info["records"]), run.recipe, None, "accuracy", tmp_path)
+        trainer = FoldTrainer(run.records(), run.recipe, None, "accuracy", tmp_path)
         trainer.train(0, tmp_path, tmp_path / "state.npz", bar, "fold 1 of 2")
 
     with pytest.raises(KeyboardInterrupt):
@@ -179,7 +179,7 @@ def test_a_fold_that_was_broken_off_ends_with_the_same_bits(run, tmp_path):
 
 
 def test_a_saved_network_predicts_without_this_library(run, tmp_path):
-    records = kk.open_records(run.info["records"])
+    records = run.records()
     inputs, _, _ = next(iter(kk.eval_dataset(records, run.recipe, "test")))
     np.savez(tmp_path / "inputs.npz", **{name: values.numpy() for name, values in inputs.items()})
     paths = [run.fold_folder(0) / "model.keras", tmp_path / "inputs.npz", tmp_path / "found.npy"]
@@ -191,7 +191,7 @@ def test_a_saved_network_predicts_without_this_library(run, tmp_path):
 def test_changed_cells_make_another_run(comp, folds, recipe, run):
     other = competition()[0]
     other.train.loc[5, "age"] += 1
-    assert records_of(other, folds, recipe).identity != kk.open_records(run.info["records"]).identity
+    assert records_of(other, folds, recipe).identity != run.records().identity
     blind = recipe.replace(numeric=(), categorical=())
     assert records_of(other, folds, blind).identity == records_of(comp, folds, blind).identity
 
