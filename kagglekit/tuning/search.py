@@ -7,9 +7,11 @@ import pandas as pd
 
 from kagglekit._checks import check_choice
 from kagglekit._files import content_hash, written_whole
+from kagglekit.competition.tables import row_folds
 from kagglekit.predictions import metrics
+from kagglekit.predictions.metrics import check_metric
 from kagglekit.records.write import records_of
-from kagglekit.training.cross_validation import cross_validate
+from kagglekit.training.cross_validation import train_on
 
 # knob -> (kind, values or bounds, only for pretrained backbones?); learning rates are factors on the recipe's
 SPACES = {
@@ -49,11 +51,13 @@ def tune(comp, folds, recipe, *, space="baseline", max_trials=20, fold_numbers=N
     check_choice("space", space, SPACES)
     if max_trials < 1:
         raise ValueError(f"expected max_trials of 1 or more, got {max_trials}")
+    check_metric(comp.metric, comp.task)
+    folds = row_folds(comp, folds)
     numbers = sorted(int(fold) for fold in folds.unique()) if fold_numbers is None else list(fold_numbers)
     records = records_of(comp, folds, recipe)
     name = study or f"{space}-{content_hash([recipe.hash, records.identity, numbers])}"
     folder = comp.folders.tuning / name
-    tuner = _make_tuner(comp, folds, recipe, space, max_trials, numbers, folder)
+    tuner = _make_tuner(comp, folds, recipe, space, max_trials, numbers, folder, records)
     first = tuner.score(recipe)  # takes over the folds of a finished baseline
     if max_trials > 1:
         tuner.search()
@@ -76,7 +80,7 @@ def read_trials(comp, study=None):
     return pd.read_csv(found[-1])
 
 
-def _make_tuner(comp, folds, recipe, space, max_trials, numbers, folder):
+def _make_tuner(comp, folds, recipe, space, max_trials, numbers, folder, records):
     import keras_tuner  # lazily: Kaggle's TPU image has none
 
     direction = "max" if metrics.METRICS[comp.metric][1] else "min"
@@ -95,7 +99,8 @@ def _make_tuner(comp, folds, recipe, space, max_trials, numbers, folder):
             return {"score": self.score(recipe.replace(name="trial", **trial.hyperparameters.values))}
 
         def score(self, candidate):
-            return cross_validate(comp, folds, candidate, fold_numbers=numbers, parent=folder / "runs").score
+            # No space has a knob that changes the records: they are those of the recipe for every trial
+            return train_on(records, comp, folds, candidate, fold_numbers=numbers, parent=folder / "runs").score
 
     with contextlib.redirect_stdout(io.StringIO()):  # it prints where it reloads a study from
         tuner = FoldTuner(oracle=oracle, directory=str(folder), project_name="oracle")
