@@ -42,11 +42,8 @@ def test_parts_together_are_the_parts_one_after_another(records):
     for name in set(together) - {"shard"}:
         assert together[name].tolist() == [value for part in parts for value in part[name].tolist()], name
     files = np.array(records.files([2, 0, "test"]))[together["shard"]].tolist()
-    assert files == [
-        path
-        for part, own in zip((2, 0, "test"), parts, strict=True)
-        for path in np.array(records.files(part))[own["shard"]]
-    ]
+    of_parts = zip((2, 0, "test"), parts, strict=True)
+    assert files == [path for part, own in of_parts for path in np.array(records.files(part))[own["shard"]]]
     names = records.part_names([2, 0, "test"])
     assert names == ["fold2", "fold0", "test"]
     assert records.files(names) == records.files([2, 0, "test"])

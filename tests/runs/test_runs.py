@@ -1,7 +1,6 @@
 """Runs on disk: found by path or text, and whole wherever their workspace is moved."""
 
 import dataclasses
-import json
 import shutil
 
 import matplotlib.pyplot as plt
@@ -95,9 +94,7 @@ def test_a_trial_shares_the_feature_cache_of_its_competition(quick_run, digits, 
 def test_a_run_is_opened_by_text_and_read_once(quick_run, monkeypatch):
     run, reads = kk.Run(str(quick_run.folder)), []
     assert run == quick_run
-    monkeypatch.setattr(
-        "kagglekit.runs.runs.read_json", lambda path: reads.append(path) or json.loads(path.read_text())
-    )
+    monkeypatch.setattr("kagglekit.runs.runs.read_json", lambda path: reads.append(path) or _files.read_json(path))
     assert run.info["folds"] == [0, 1, 2]
     assert np.isfinite(run.score)
     assert run._repr_html_()
