@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import re
 from importlib import metadata
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def raw_folder():
 
 def submissions_folder(competition):
     """Return the folder for a competition's checked submissions."""
-    return (checkout() if _in_checkout() else workspace()) / "submissions" / competition
+    return (checkout() if _in_checkout() else workspace()) / "submissions" / _folder_name(competition)
 
 
 def _own_workspace():
@@ -117,7 +118,12 @@ class Folders:
 
 def folders_of(competition):
     """Return the `Folders` of a competition, by its name."""
-    return Folders(workspace() / competition)
+    return Folders(workspace() / _folder_name(competition))
+
+
+def _folder_name(competition):
+    """The name of a competition's folders: no slash or space leads elsewhere."""
+    return re.sub(r"[^\w.-]+", "_", competition)
 
 
 def input_mounts():

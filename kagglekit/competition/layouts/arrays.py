@@ -3,7 +3,6 @@
 import hashlib
 import io
 import itertools
-import re
 
 import numpy as np
 import pandas as pd
@@ -46,7 +45,7 @@ def from_arrays(images, labels, test_images=None, *, name, ids=None, test_ids=No
         raise ValueError(f"expected a label for each of {len(images)} images, got {len(labels)}")
     ids = _ids(ids, images, "train_{}", "ids")
     test_ids = _ids(test_ids, test_images, "{}", "test_ids")
-    root = _paths.folders_of(re.sub(r"[^\w.-]+", "_", name)).arrays
+    root = _paths.folders_of(name).arrays
     train, test = (plain_rows(rows, _write(root, part)) for rows, part in ((ids, images), (test_ids, test_images)))
     cells, column, task = _cells(labels, preset)
     chosen = preset.with_choices(task=task)

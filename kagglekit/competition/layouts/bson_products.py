@@ -4,6 +4,7 @@ The pictures are read in place: an index says where each one's bytes lie.
 """
 
 from kagglekit.competition.layouts.assemble import assemble, read_sample
+from kagglekit.competition.layouts.base import Layout
 from kagglekit.competition.layouts.index import container_index
 
 LARGEST_DOCUMENT = 2**28  # bytes; MongoDB's own limit is 16 MB
@@ -77,3 +78,6 @@ def _scanner(path, id_column, label_column):
             yield start, rows
 
     return scan
+
+
+LAYOUT = Layout(recognises, read, "train.bson", unused=("group_column", "image_column"))
