@@ -108,13 +108,21 @@ class Run:
         """Load the network of a fold, or `"refit"`: from what `eval_dataset` gives with its recipe to probabilities."""
         import keras
 
+        return keras.saving.load_model(self.model_file(fold), compile=False, safe_mode=True)
+
+    def model_file(self, fold):
+        """Return the path of the network of a fold, or `"refit"`.
+
+        Raises:
+            FileNotFoundError: if there is none yet.
+        """
         path = self.fold_folder(fold) / "model.keras"
         if not path.is_file():
             found = "call kk.refit(run)" if fold == "refit" else f"finished folds: {self.finished_folds}"
             raise FileNotFoundError(
                 f"{self.name} has no model of {fold if fold == 'refit' else f'fold {fold}'}; {found}"
             )
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        return path
 
     def oof_arrays(self):
         """Return the out-of-fold predictions of the finished folds as they are stored, a dict of arrays.
