@@ -18,7 +18,7 @@ from pathlib import Path
 
 __version__ = "0.1.0"
 
-# Public name -> the module that holds it. The package lazy-loader reads a stub too, at the same speed (`import kagglekit`
+# Public name -> the module that holds it. The package lazy-loader reads a stub too, as fast (`import kagglekit`
 # takes 40 to 50 ms with either), but it sorts `__all__`, and its `__getattr__` would have to be wrapped for the quiet
 # start and the nearest name: as many lines as are here, and one more dependency.
 _STUB = Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8")
