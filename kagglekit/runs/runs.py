@@ -39,7 +39,7 @@ class Run:
     folder: Path
 
     def __post_init__(self):
-        object.__setattr__(self, "folder", Path(self.folder).expanduser().resolve())
+        object.__setattr__(self, "folder", Path(os.path.abspath(Path(self.folder).expanduser())))
         if not (self.folder / "run.json").is_file():
             raise FileNotFoundError(
                 f"{self.folder} has no run.json; expected the folder of a run, as kk.list_runs(comp) finds them"
@@ -65,7 +65,7 @@ class Run:
     @property
     def _folders(self):
         """The competition's folders: those that the run lies in, wherever they were moved, else the workspace's."""
-        near = _paths.Folders((self.folder / self.info["workspace"]).resolve())
+        near = _paths.Folders(Path(os.path.normpath(self.folder / self.info["workspace"])))
         chosen = _paths.folders_of(self.info["competition"])
         there = [folders for folders in (near, chosen) if (folders.root / self.info["records"]).is_dir()]
         return there[0] if there else near

@@ -73,6 +73,19 @@ def test_missing_records_are_named_with_what_to_do(quick_run, tmp_path, monkeypa
     assert run.features() == tmp_path / "digits" / "features"
 
 
+def test_a_run_whose_folders_are_linked_to_another_disk_finds_its_records(quick_run, tmp_path, monkeypatch):
+    shutil.copytree(quick_run.folder, tmp_path / "disk" / "runs" / quick_run.name)
+    shutil.copytree(quick_run.records().folder, tmp_path / "disk" / "records" / quick_run.records().folder.name)
+    work = tmp_path / "work" / "digits"
+    work.mkdir(parents=True)
+    for name in ("runs", "records"):
+        (work / name).symlink_to(tmp_path / "disk" / name)
+    monkeypatch.setenv("KAGGLEKIT_WORKSPACE", str(tmp_path / "none"))
+    monkeypatch.chdir(work)
+    run = kk.Run(f"runs/{quick_run.name}")
+    assert run.records().folder == work / quick_run.info["records"]
+
+
 def test_changed_images_are_named_by_all_that_look_at_them(quick_run, tmp_path):
     run = kk.Run(shutil.copytree(quick_run.folder, tmp_path / "digits" / "runs" / quick_run.name))
     shutil.rmtree(run.folder / "predictions", ignore_errors=True)
