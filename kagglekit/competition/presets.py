@@ -5,6 +5,7 @@ import re
 
 from kagglekit._checks import check_choice, nearest
 from kagglekit.competition.tables import TASKS
+from kagglekit.metrics import Metric, find_metric
 
 SUBMISSION_FORMS = ("labels", "label lists", "probabilities", "one probability", "values")
 
@@ -16,7 +17,7 @@ class Preset:
     Args:
         layout: name of a reader, a key of `kagglekit.competition.layouts.READERS`.
         task: `"single_label"`, `"multi_label"`, `"regression"` or `"distribution"`.
-        metric: name of the metric that the competition is scored by.
+        metric: name of the metric that the competition is scored by, or a `kk.Metric` of your own.
         train_table: file name of the training table.
         test_table: file name of the table of test rows (metadata, or the fields of `test_images`).
         columns: names of the table's columns where it has no header; `""` leaves a column out.
@@ -42,7 +43,7 @@ class Preset:
 
     layout: str | None = None
     task: str | None = None
-    metric: str | None = None
+    metric: str | Metric | None = None
     train_table: str | None = None
     test_table: str | None = None
     columns: tuple = ()
@@ -66,6 +67,8 @@ class Preset:
     def __post_init__(self):
         if self.task is not None:
             check_choice("task", self.task, TASKS)
+        if self.metric is not None:
+            find_metric(self.metric, self.task)
         if self.submission is not None:
             check_choice("submission", self.submission, SUBMISSION_FORMS)
         if self.group_pattern is not None and re.compile(self.group_pattern).groups < 1:

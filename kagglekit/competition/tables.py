@@ -12,6 +12,7 @@ import pandas as pd
 from kagglekit import _paths
 from kagglekit._checks import check_choice, check_unique, first_few
 from kagglekit._files import content_hash
+from kagglekit.metrics import Metric, find_metric
 
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 TASKS = ("single_label", "multi_label", "regression", "distribution")
@@ -32,7 +33,8 @@ class Competition:
         test: the same without `label`; may be empty.
         sample_submission: DataFrame of text as the organiser gave it, or None.
         id_column, label_column: their names in the organiser's files.
-        metric: name of the metric that the competition is scored by.
+        metric: name of the metric that the competition is scored by, or a `kk.Metric` of your own; it is held as a
+            `Metric`.
         task: what a label is. `"single_label"`: text, the class. `"multi_label"`: a tuple of class names, perhaps
             empty. `"regression"`: a float, or a tuple of them. `"distribution"`: a tuple of floats, one for each class,
             that sum to 1.
@@ -48,7 +50,7 @@ class Competition:
     sample_submission: pd.DataFrame | None = None
     id_column: str = "id"
     label_column: str = "label"
-    metric: str = "accuracy"
+    metric: str | Metric = "accuracy"
     task: str = "single_label"
     classes: tuple | None = None
     submission_form: str | None = None
@@ -56,6 +58,7 @@ class Competition:
 
     def __post_init__(self):
         check_choice("task", self.task, TASKS)
+        object.__setattr__(self, "metric", find_metric(self.metric, self.task))
         check_unique("train image_id", self.train["image_id"])
         check_unique("test image_id", self.test["image_id"])
         empty = self.train.loc[self.train["label"].isna() | (self.train["label"] == ""), "image_id"]

@@ -5,12 +5,12 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from kagglekit import metrics
 from kagglekit.competition.tables import row_folds
 from kagglekit.inference.traced import inference, predict_rows
 from kagglekit.models.heads import with_probabilities
 from kagglekit.pipeline.datasets import eval_dataset, train_dataset
 from kagglekit.pipeline.metadata import fitted_encoder
-from kagglekit.predictions import metrics
 from kagglekit.records.write import records_of
 from kagglekit.training.networks import loss_of, model_from_recipe, optimizer_of, set_trainable, stages
 

@@ -6,9 +6,6 @@ import pandas as pd
 from kagglekit._checks import check_unique, first_few, nearest
 from kagglekit.predictions.store import check_probabilities
 
-# Scored by the order of the probabilities or by their size: class names would throw that away.
-_PROBABILITY_METRICS = ("auc", "log_loss")
-
 
 def sample_of(comp):
     """Return the sample submission, with the columns that are to be filled where the organiser named none."""
@@ -33,7 +30,7 @@ def submission_form(comp, sample):
         numbers = pd.to_numeric(values, errors="coerce").notna().all()
         if comp.task == "multi_label":
             return "label lists"
-        if len(comp.classes) == 2 and numbers and comp.metric in _PROBABILITY_METRICS:
+        if len(comp.classes) == 2 and numbers and comp.metric.of_probabilities:  # class names would throw them away
             return "one probability"
         if set(values) <= set(comp.classes):
             return "labels"

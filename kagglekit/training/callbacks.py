@@ -5,7 +5,7 @@ import time
 import keras
 import numpy as np
 
-from kagglekit.predictions import metrics
+from kagglekit import metrics
 
 
 class Progress(keras.callbacks.Callback):
@@ -62,18 +62,21 @@ class HeldOut(keras.callbacks.Callback):
     Args:
         predict: function without arguments that returns `(probabilities, labels, image_ids)` of the held-out fold; of
             none, where all rows are trained on.
-        metric: name of the metric.
+        metric: the `Metric`, or its name.
         task: as in `Competition`.
         stage: name of the stage, for the history.
-        patience: stop after so many epochs without a better metric and go back to the best weights; 0 keeps the last.
+        patience: stop after so many epochs without a better metric and go back to the best weights; 0 keeps the last,
+            and so does a fold whose labels do not define the metric.
+        class_names: as `metrics.score` takes them.
 
     Attributes:
         state: dict of what must be known to go on after an interruption: `rows` (a dict for each epoch of this stage),
             `last` (predictions after the last epoch, or the best), `best` (score) and `weights` (of the best epoch).
     """
 
-    def __init__(self, predict, metric, task, stage, *, patience=0):
+    def __init__(self, predict, metric, task, stage, *, patience=0, class_names=None):
         super().__init__()
+        self.class_names = class_names
         self.predict, self.metric, self.task, self.stage, self.patience = predict, metric, task, stage, patience
         self.state = {"rows": [], "last": None, "best": None, "weights": []}
 
@@ -84,14 +87,15 @@ class HeldOut(keras.callbacks.Callback):
         probabilities, labels, _ = self.predict()
         row = {"stage": self.stage, "epoch": epoch + 1}
         row |= {name: float(value) for name, value in (logs or {}).items()}
-        row |= held_out_scores(labels, probabilities, self.metric, self.task)
+        row |= held_out_scores(labels, probabilities, self.metric, self.task, self.class_names)
         row["learning_rate"] = float(self.model.optimizer.learning_rate)
         row["seconds"] = round(time.monotonic() - self.started, 2)
         state, score = self.state, row.get(f"held_out_{self.metric}")
         state["rows"].append(row)
         if not self.patience:
             state["last"] = probabilities
-        elif state["best"] is None or metrics.better(self.metric, score, state["best"]):
+        # A fold in which the metric is not defined keeps its last epoch
+        elif state["best"] is None or np.isnan(state["best"]) or metrics.better(self.metric, score, state["best"]):
             state |= {"last": probabilities, "best": score, "weights": self.model.get_weights(), "since": 0}
         else:
             state["since"] += 1
@@ -102,11 +106,11 @@ class HeldOut(keras.callbacks.Callback):
         return bool(self.patience) and self.state.get("since", 0) >= self.patience
 
 
-def held_out_scores(labels, probabilities, metric, task):
+def held_out_scores(labels, probabilities, metric, task, class_names=None):
     """Return an epoch's `held_out_loss` and `held_out_<metric>`; nothing where no row was held out."""
     if not len(labels):
         return {}
     return {
         "held_out_loss": metrics.score(metrics.loss_of(task), labels, probabilities, task),
-        f"held_out_{metric}": metrics.score(metric, labels, probabilities, task),
+        f"held_out_{metric}": metrics.score(metric, labels, probabilities, task, class_names),
     }

@@ -43,7 +43,7 @@ class FoldTrainer:
         records: `Records`.
         recipe: a `Recipe`.
         build_model: function `(num_classes, recipe)` that returns a network, or None for the recipe's own.
-        metric: name of the competition's metric.
+        metric: the competition's `Metric`.
         store: folder for the frozen backbone's features.
         folds: folds to train. Defaults to those of the records; a number that none of them has trains on all rows.
 
@@ -129,7 +129,10 @@ class FoldTrainer:
         if model is not self.model:
             _restore(model.variables, _values(self.model.variables))
         batches, predict = self._seen(stage, fold)
-        watcher = HeldOut(predict, self.metric, self.records.task, stage.name, patience=recipe.patience)
+        names = self.records.class_names
+        watcher = HeldOut(
+            predict, self.metric, self.records.task, stage.name, patience=recipe.patience, class_names=names
+        )
         values, about = begun
         first = stage.first
         if about:

@@ -5,7 +5,6 @@ import time
 import tensorflow as tf
 from tqdm.auto import tqdm
 
-from kagglekit.predictions import metrics
 from kagglekit.records.read import open_records
 from kagglekit.training.cross_validation import source_key, train_into
 from kagglekit.training.fold_trainer import FoldTrainer
@@ -55,7 +54,7 @@ def refit(run, *, build_model=None):
     tf.config.experimental.enable_op_determinism()
     number = max(records.folds) + 1  # of a fold without rows: all others are trained on
     store = run.folder.parent.parent / "features"
-    trainer = FoldTrainer(records, recipe.replace(patience=0), build_model, run.info["metric"], store, [number])
+    trainer = FoldTrainer(records, recipe.replace(patience=0), build_model, run.trained_metric, store, [number])
     if recipe.patience:
         trainer.ends = {stage: _mean_best_epoch(run, stage) for stage in trainer.stages}
     started = time.monotonic()
@@ -87,9 +86,9 @@ def _mean_best_epoch(run, stage):
 
     A fold whose metric is never defined counts with its last epoch.
     """
-    history, metric = run.history, run.info["metric"]
+    history, metric = run.history, run.trained_metric
     own = history[history["epoch"].between(stage.first + 1, stage.first + stage.epochs)]
     last = own.groupby("fold")["epoch"].max()
     scores = own.dropna(subset=f"held_out_{metric}").groupby("fold")[f"held_out_{metric}"]
-    best = scores.idxmax() if metrics.METRICS[metric][1] else scores.idxmin()
+    best = scores.agg(metric.best)
     return round(own.loc[best].set_index("fold")["epoch"].reindex(last.index).fillna(last).mean())

@@ -9,12 +9,12 @@ from tqdm import tqdm
 import kagglekit as kk
 from kagglekit._knobs import CHOICES
 from kagglekit.augment.mix import MIXES
+from kagglekit.metrics import accuracy
 from kagglekit.models.heads import KINDS, NECKS
 from kagglekit.models.losses import LOSSES, TASK_LOSSES
 from kagglekit.models.optimizers import OPTIMIZERS, SCHEDULES, make_optimizer, make_schedule
 from kagglekit.models.pooling import POOLINGS
 from kagglekit.pipeline.sampling import CLASS_WEIGHTS, SAMPLINGS
-from kagglekit.predictions.metrics import accuracy
 from kagglekit.training.fold_trainer import FoldTrainer
 from kagglekit.training.networks import loss_of
 

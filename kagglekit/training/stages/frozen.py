@@ -18,7 +18,7 @@ def train_heads(rows, head, stage, records, recipe, metric, folds=None):
         stage: the `Stage`.
         records: `Records`.
         recipe: a `Recipe`.
-        metric: name of the competition's metric.
+        metric: the competition's `Metric`.
         folds: to train a head for; one that no row has trains on all rows. Defaults to those of the records.
 
     Returns:
@@ -40,7 +40,7 @@ def train_heads(rows, head, stage, records, recipe, metric, folds=None):
         for fold, loss in zip(folds, losses, strict=True):
             own = rows.own(fold)
             line = {"stage": stage.name, "epoch": stage.first + epoch + 1, "loss": float(loss)}
-            line |= held_out_scores(rows.labels[own], predictions[own], metric, records.task)
+            line |= held_out_scores(rows.labels[own], predictions[own], metric, records.task, records.class_names)
             line |= {"learning_rate": rate, "seconds": round(seconds / len(losses), 3)}
             lines[fold].append(line)
 
