@@ -12,7 +12,7 @@ import pandas as pd
 from kagglekit import _paths
 from kagglekit._checks import check_choice, check_unique, first_few
 from kagglekit._files import content_hash
-from kagglekit.metrics import Metric, find_metric
+from kagglekit.metrics import Metric, find_metric, try_out
 
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 TASKS = ("single_label", "multi_label", "regression", "distribution")
@@ -71,6 +71,8 @@ class Competition:
             )
         if self.classes is None:
             object.__setattr__(self, "classes", self._found_classes())
+        if not self.metric.built_in:  # a mistake in it would show after an epoch of training
+            try_out(self.metric, self.targets, self.task, self.class_names)
 
     def _found_classes(self):
         if self.task == "regression":
