@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from tqdm import tqdm
 
 import kagglekit as kk
 from kagglekit._knobs import CHOICES
@@ -15,8 +14,10 @@ from kagglekit.models.optimizers import OPTIMIZERS, SCHEDULES, make_optimizer, m
 from kagglekit.models.pooling import POOLINGS
 from kagglekit.pipeline.sampling import CLASS_WEIGHTS, SAMPLINGS
 from kagglekit.predictions.metrics import accuracy
-from kagglekit.training.fold_trainer import FoldTrainer
+from kagglekit.training.fold_trainer import train_fold
 from kagglekit.training.networks import loss_of
+from kagglekit.training.setup import Setup
+from kagglekit.training.stages import plan_stages
 
 KNOBS = {
     "loss": "focal", "optimizer": "lion", "schedule": "one_cycle", "warmup": 0.3, "clip": 1.0, "layer_decay": 0.8,
@@ -58,17 +59,17 @@ def test_a_loss_of_another_task_is_refused():
 def test_every_knob_reaches_the_training_and_the_average_is_what_is_kept(digits, quick_folds, quick_recipe, tmp_path):
     recipe = quick_recipe.replace(**KNOBS)
     records = kk.write_records(digits, quick_folds, record_size=recipe.record_size)
-    trainer = FoldTrainer(records, recipe, None, "accuracy", tmp_path / "features")
+    setup = Setup.of_run(records, recipe, "accuracy", tmp_path / "features")
+    (stage,) = stages = plan_stages(setup)
     (tmp_path / "fold").mkdir()
-    with tqdm(disable=True) as bar:
-        trainer.train(1, tmp_path / "fold", tmp_path / "state.npz", bar, "fold 1")
-    ((network, _),) = trainer._compiled.values()
+    train_fold(setup, stages, 1, tmp_path / "fold", tmp_path / "state.npz")
+    network, _ = stage._compiled
     assert type(network.loss) is keras.losses.CategoricalFocalCrossentropy
     optimizer = network.optimizer
     assert type(optimizer) is type(make_optimizer("lion", 1e-3))
     assert (optimizer.global_clipnorm, optimizer.weight_decay, optimizer.ema_momentum) == (1.0, 0.01, 0.5)
     assert optimizer.scales["stage0_conv1/kernel"] == pytest.approx(0.8**12)
-    schedule = make_schedule("one_cycle", 1e-3, trainer.steps(1), warmup=0.3)
+    schedule = make_schedule("one_cycle", 1e-3, stage.steps(1), warmup=0.3)
     assert optimizer.get_config()["learning_rate"]["config"] == schedule.get_config()
     # What was validated last, what was saved, and the moving average are one network.
     said, history = np.load(tmp_path / "fold" / "oof.npz"), pd.read_csv(tmp_path / "fold" / "history.csv")
