@@ -230,7 +230,7 @@ class FoldTrainer:
 
     def _network(self, stage):
         """Return the compiled network of a stage, as new but for its traced functions."""
-        model, single = self._models[stage.size], self.records.task == "single_label"
+        model, single = self._models[stage.size], self.records.task.one_label
         # Each time: a stage that was taken up after its last epoch is compiled, but not traced before another fold's
         set_trainable(model, stage, self.recipe)
         if stage not in self._compiled:
@@ -271,7 +271,7 @@ class FoldTrainer:
         if not held_out:
             return
         index = self.records.index(fold)
-        labels = index["label"] if self.records.task == "single_label" else index["label"].astype(np.float32)
+        labels = self.records.task.as_labels(index["label"])
         np.savez(folder / "oof.npz", probabilities=last, labels=labels, image_ids=index["image_id"])
 
 
@@ -280,10 +280,7 @@ def _units(records):
 
     Two numbers of all rows are no leak that a network could use.
     """
-    if records.task != "regression":
-        return 0.0, 1.0
-    targets = np.array(records.table(records.folds)["label"].tolist())
-    return targets.mean(axis=0).tolist(), np.maximum(targets.std(axis=0), 1e-6).tolist()
+    return records.task.units(records.index(records.folds)["label"])
 
 
 def _values(variables):
