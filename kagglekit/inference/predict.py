@@ -15,6 +15,7 @@ from kagglekit.predictions import metrics
 from kagglekit.predictions.ensemble import average_probabilities
 from kagglekit.predictions.store import Predictions
 from kagglekit.records.read import open_records
+from kagglekit.tasks import SINGLE_LABEL
 
 
 def predict(run, *, tta="auto", networks="folds"):
@@ -114,7 +115,7 @@ def _predictor(run, records, folds):
 
     def predicted(fold, parts, view):
         features, index = store.read(parts, view), records.index(parts)
-        labels = index["label"] if run.task == "single_label" else index["label"].astype(np.float32)
+        labels = run.task.as_labels(index["label"])
         columns = metadata_of(records, run.recipe, parts)
         return predict_features(heads[fold], features, columns), labels, index["image_id"]
 
@@ -130,7 +131,7 @@ def _candidates(recipe):
     return [*flips, "zoom"]
 
 
-def _choose(tta, candidates, out_of_fold, labels, metric, task="single_label"):
+def _choose(tta, candidates, out_of_fold, labels, metric, task=SINGLE_LABEL):
     if tta != "auto":
         mean = average_probabilities([out_of_fold(view) for view in tta])
         return list(tta), mean, {}

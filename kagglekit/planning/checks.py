@@ -77,7 +77,7 @@ def sanity_checks(comp, folds, recipe, *, fold=None):
     Raises:
         ValueError: for another task than one label a row.
     """
-    if comp.task != "single_label":
+    if not comp.task.one_label:
         raise ValueError(f"expected a competition of one label a row, got the task {comp.task!r}")
     records, fold = _records(comp, folds, recipe, fold)
     plain = recipe.replace(policy="none", mix="none", dropout=0.0, label_smoothing=0.0, batch_size=32)
@@ -134,8 +134,8 @@ def _score(model, images, targets):
     probabilities = with_probabilities(model)(images, training=False).numpy()
     labels = targets.argmax(axis=1)
     return {
-        "loss": metrics.score("log_loss", labels, probabilities, "single_label"),
-        "accuracy": metrics.score("accuracy", labels, probabilities, "single_label"),
+        "loss": metrics.score("log_loss", labels, probabilities),
+        "accuracy": metrics.score("accuracy", labels, probabilities),
     }
 
 

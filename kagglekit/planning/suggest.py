@@ -56,7 +56,7 @@ def suggest_recipe(comp, effort="standard"):
         )
         reasons["epochs"] = f"effort {effort!r}"
     reasons["image_size"] = f"median short side of {sampled} images looked at: {side} pixels"
-    names = comp.class_names if comp.task in ("single_label", "multi_label") else []
+    names = comp.class_names if comp.task.has_classes else []
     knobs["policy"], reasons["policy"] = _policy(names, grey, tiny)
     reasons["batch_size"] = f"{rows} training images: at least some 20 steps an epoch"
     knobs["record_size"] = max(8, -(-knobs["image_size"] * 5 // 4))

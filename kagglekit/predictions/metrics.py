@@ -9,6 +9,7 @@ import numpy as np
 from sklearn import metrics as sklearn_metrics
 
 from kagglekit._checks import check_choice
+from kagglekit.tasks import DISTRIBUTION, MULTI_LABEL, REGRESSION, SINGLE_LABEL, find_task
 
 
 def accuracy(labels, probabilities):
@@ -221,7 +222,7 @@ def _both_kinds(what, labels, probabilities):
     return hot[:, both], probabilities[:, both]
 
 
-_ONE, _SEVERAL, _NUMBERS, _SHARES = "single_label", "multi_label", "regression", "distribution"
+_ONE, _SEVERAL, _NUMBERS, _SHARES = SINGLE_LABEL, MULTI_LABEL, REGRESSION, DISTRIBUTION
 # name -> (function of labels and probabilities, is more better?, the tasks that it is for)
 METRICS = {
     "accuracy": (accuracy, True, (_ONE,)),
@@ -247,14 +248,14 @@ METRICS = {
 }
 
 
-def score(metric, labels, probabilities, task="single_label"):
+def score(metric, labels, probabilities, task=SINGLE_LABEL):
     """Return a metric by name.
 
     Args:
         metric: a key of `METRICS`.
         labels: class numbers, shape `(rows,)`, for one label a row; else the shape of `probabilities`.
         probabilities: shape `(rows, classes)`, in `[0, 1]`; numbers for a regression.
-        task: as in `Competition`.
+        task: a `kagglekit.tasks.Task` or its name.
 
     Returns:
         float.
@@ -268,29 +269,31 @@ def score(metric, labels, probabilities, task="single_label"):
     0.5
     """
     check_metric(metric, task)
+    one = find_task(task).one_label
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
-    wanted = probabilities.shape[:1] if task == _ONE else probabilities.shape
+    wanted = probabilities.shape[:1] if one else probabilities.shape
     if probabilities.ndim != 2 or labels.shape != wanted or len(labels) == 0:
         raise ValueError(
-            f"expected labels {'(rows,)' if task == _ONE else 'and probabilities'} and probabilities (rows, classes), "
+            f"expected labels {'(rows,)' if one else 'and probabilities'} and probabilities (rows, classes), "
             f"got {labels.shape} and {probabilities.shape}"
         )
     whole = np.issubdtype(labels.dtype, np.integer)
-    if task == _ONE and not (whole and labels.min() >= 0 and labels.max() < probabilities.shape[1]):
+    if one and not (whole and labels.min() >= 0 and labels.max() < probabilities.shape[1]):
         raise ValueError(f"expected labels to be class numbers from 0 to {probabilities.shape[1] - 1}")
     return METRICS[metric][0](labels, probabilities)
 
 
 def loss_of(task):
     """Return the name of the metric that says how far predictions are from the truth: smaller is better."""
-    return {_NUMBERS: "rmse", _SHARES: "emd"}.get(task, "log_loss")
+    return find_task(task).error
 
 
 def check_metric(metric, task):
     """Raise `ValueError` for an unknown metric, or one that is not for the task."""
     check_choice("metric", metric, METRICS)
-    if task not in METRICS[metric][2]:
-        fitting = [name for name, (_, _, tasks) in METRICS.items() if task in tasks]
+    task = find_task(task)
+    if not task.is_one_of(METRICS[metric][2]):
+        fitting = [name for name, (_, _, tasks) in METRICS.items() if task.is_one_of(tasks)]
         raise ValueError(f"the metric {metric!r} is not for the task {task!r}; expected one of {fitting}")
 
 

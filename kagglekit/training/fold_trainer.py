@@ -30,7 +30,7 @@ def train_fold(setup, stages, fold, folder, state_file):
     save_network(setup, fold, folder, predictions)
     if setup.holds_out(fold):
         index = setup.records.index(fold)
-        labels = index["label"] if setup.task == "single_label" else index["label"].astype(np.float32)
+        labels = setup.task.as_labels(index["label"])
         np.savez(folder / "oof.npz", probabilities=predictions, labels=labels, image_ids=index["image_id"])
     table = history_table(fold, checkpoint.history, setup.metric)
     table.to_csv(folder / "history.csv", index=False)

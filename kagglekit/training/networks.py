@@ -6,9 +6,10 @@ from kagglekit.models.heads import add_head, build_extractor
 from kagglekit.models.losses import make_loss
 from kagglekit.models.metadata import add_metadata
 from kagglekit.models.optimizers import layer_scales, make_optimizer, make_schedule
+from kagglekit.tasks import SINGLE_LABEL
 
 
-def model_from_recipe(outputs, recipe, *, task="single_label", offset=0.0, scale=1.0, encoder=None):
+def model_from_recipe(outputs, recipe, *, task=SINGLE_LABEL, offset=0.0, scale=1.0, encoder=None):
     """Build the network that a recipe names; `task`, `offset` and `scale` as in `add_head`.
 
     With an encoder of metadata, as `fitted_encoder` gives it, it takes these beside the pixels.

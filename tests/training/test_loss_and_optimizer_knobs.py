@@ -9,11 +9,12 @@ import kagglekit as kk
 from kagglekit._knobs import CHOICES
 from kagglekit.augment.mix import MIXES
 from kagglekit.models.heads import KINDS, NECKS
-from kagglekit.models.losses import LOSSES, TASK_LOSSES
+from kagglekit.models.losses import LOSSES
 from kagglekit.models.optimizers import OPTIMIZERS, SCHEDULES, make_optimizer, make_schedule
 from kagglekit.models.pooling import POOLINGS
 from kagglekit.pipeline.sampling import CLASS_WEIGHTS, SAMPLINGS
 from kagglekit.predictions.metrics import accuracy
+from kagglekit.tasks import TASKS
 from kagglekit.training.fold_trainer import train_fold
 from kagglekit.training.networks import loss_of
 from kagglekit.training.setup import Setup
@@ -43,11 +44,11 @@ def test_an_unknown_name_is_refused_before_anything_is_loaded(knob):
         kk.Recipe(**{knob: "best"})
 
 
-@pytest.mark.parametrize("task", TASK_LOSSES)
+@pytest.mark.parametrize("task", TASKS)
 def test_the_default_loss_is_the_task_s_with_smoothing_of_certain_targets(task):
     loss = loss_of(task, kk.Recipe(label_smoothing=0.2))
     assert type(loss).__module__.startswith("keras")
-    certain = task in ("single_label", "multi_label")
+    certain = task in ("single_label", "multi_label", "ordinal")
     assert loss.get_config().get("label_smoothing", 0.0) == (0.2 if certain else 0.0)
 
 

@@ -38,9 +38,9 @@ class CachedRows:
         numbers = [part if isinstance(part, int) else int(part.removeprefix("copies")) for part in parts]
         self.folds = np.repeat(numbers, list(map(records.rows, parts)))
         self._original = np.arange(len(self.folds)) < records.rows(records.folds)  # copies are trained on alone
-        single, classes = records.task == "single_label", len(records.class_names)
-        self.labels = index["label"] if single else index["label"].astype(np.float32)
-        self.targets = np.eye(classes, dtype=np.float32)[self.labels] if single else self.labels
+        classes = len(records.class_names)
+        self.labels = records.task.as_labels(index["label"])
+        self.targets = records.task.one_hot(self.labels, classes)
         self._sampling = class_factors(recipe.sampling, records.class_names)
         self.expected = expected_counts(self.labels, classes, self._sampling, recipe.subset)
         self._columns = metadata_of(records, recipe, parts)

@@ -169,7 +169,7 @@ class FineTuning(Stage):
             network.compile(
                 optimizer=optimizer_of(recipe, self.learning_rate, steps, self.epochs, model=model),
                 loss=loss_of(setup.task, recipe),
-                metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")] if setup.task == "single_label" else [],
+                metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")] if setup.task.one_label else [],
                 jit_compile=False,  # XLA is twenty times slower on a CPU
             )
             network.optimizer.build(network.trainable_variables)
