@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 # Public name -> the module that holds it. `__init__.pyi` lists the same names for Tab completion and type checkers.
 _MODULE_OF = {
     "Recipe": "recipe",
+    "Metric": "metrics.base",
     "Competition": "competition.tables",
     "load_competition": "competition.layouts",
     "from_arrays": "competition.layouts.arrays",

@@ -20,6 +20,7 @@ from kagglekit.folds.assign import save_folds as save_folds
 from kagglekit.folds.report import fold_report as fold_report
 from kagglekit.folds.splitters import StratifiedFolds as StratifiedFolds
 from kagglekit.inference.predict import predict as predict
+from kagglekit.metrics.base import Metric as Metric
 from kagglekit.models.backbones import list_backbones as list_backbones
 from kagglekit.models.heads import build_classifier as build_classifier
 from kagglekit.models.heads import freeze_backbone as freeze_backbone

@@ -4,6 +4,7 @@ import dataclasses
 import re
 
 from kagglekit._checks import check_choice, nearest
+from kagglekit.metrics import Metric, find_metric
 from kagglekit.tasks import Task, find_task
 
 SUBMISSION_FORMS = ("labels", "label lists", "probabilities", "one probability", "values")
@@ -17,7 +18,7 @@ class Preset:
         layout: name of a reader, a key of `kagglekit.competition.layouts.READERS`.
         task: a `kagglekit.tasks.Task` or its name: `"single_label"`, `"multi_label"`, `"ordinal"`, `"regression"` or
             `"distribution"`.
-        metric: name of the metric that the competition is scored by.
+        metric: name of the metric that the competition is scored by, or a `kk.Metric` of your own.
         train_table: file name of the training table.
         test_table: file name of the table of test rows (metadata, or the fields of `test_images`).
         columns: names of the table's columns where it has no header; `""` leaves a column out.
@@ -43,7 +44,7 @@ class Preset:
 
     layout: str | None = None
     task: Task | str | None = None
-    metric: str | None = None
+    metric: str | Metric | None = None
     train_table: str | None = None
     test_table: str | None = None
     columns: tuple = ()
@@ -67,6 +68,8 @@ class Preset:
     def __post_init__(self):
         if self.task is not None:
             object.__setattr__(self, "task", find_task(self.task))
+        if self.metric is not None:
+            find_metric(self.metric, self.task)
         if self.submission is not None:
             check_choice("submission", self.submission, SUBMISSION_FORMS)
         if self.group_pattern is not None and re.compile(self.group_pattern).groups < 1:

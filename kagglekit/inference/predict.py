@@ -3,6 +3,7 @@
 import numpy as np
 from tqdm.auto import tqdm
 
+from kagglekit import metrics
 from kagglekit._checks import check_choice
 from kagglekit.augment import check_policy
 from kagglekit.augment.views import DIHEDRAL, VIEWS
@@ -11,7 +12,6 @@ from kagglekit.inference.traced import inference, predict_features, predict_rows
 from kagglekit.models.split import split_at_features
 from kagglekit.pipeline.datasets import eval_dataset
 from kagglekit.pipeline.metadata import metadata_of
-from kagglekit.predictions import metrics
 from kagglekit.predictions.ensemble import average_probabilities
 from kagglekit.predictions.store import Predictions
 from kagglekit.records.read import open_records
@@ -46,9 +46,10 @@ def predict(run, *, tta="auto", networks="folds"):
         check_choice("view", view, VIEWS)
     size = recipe.image_size if isinstance(recipe.image_size, int) else "x".join(map(str, recipe.image_size))
     suffix = "" if networks == "folds" else f"-{networks}"
-    stored = run.folder / "predictions" / f"{tta if tta == 'auto' else '+'.join(tta)}-{size}{suffix}.npz"
+    chosen = "+".join(tta) if tta != "auto" else tta if run.metric == info["metric"] else f"auto by {run.metric}"
+    stored = run.folder / "predictions" / f"{chosen}-{size}{suffix}.npz"
     if stored.is_file():
-        return Predictions.load(stored)
+        return Predictions.load(stored, metric=run.metric)
     records = open_records(info["records"])
     if records.identity != info["pixels"]:
         raise ValueError(f"the images of {run.name} have changed since it was trained; train it again")
@@ -64,7 +65,8 @@ def predict(run, *, tta="auto", networks="folds"):
         _require_same(known["image_ids"].tolist(), np.concatenate([ids for _, _, ids in parts]).tolist())
         return np.concatenate([probabilities for probabilities, _, _ in parts]).astype(np.float64)
 
-    views, oof, tried = _choose(tta, _candidates(recipe), out_of_fold, labels, info["metric"], run.task)
+    candidates, names = _candidates(recipe), info["class_names"]
+    views, oof, tried = _choose(tta, candidates, out_of_fold, labels, run.metric, run.task, names)
     test_ids, test = np.array([], dtype=str), np.zeros((0, len(info["class_names"])))
     if "test" in records.manifest["parts"]:
         rounds = [(fold, view) for view in views for fold in members]
@@ -80,7 +82,7 @@ def predict(run, *, tta="auto", networks="folds"):
         oof_folds=known["folds"],
         test_ids=test_ids,
         test=test,
-        metric=info["metric"],
+        metric=run.metric,
         task=run.task,
         per="image",
         info={"views": views, "tried": tried, "size": size, "run": run.name, "networks": networks},
@@ -131,18 +133,22 @@ def _candidates(recipe):
     return [*flips, "zoom"]
 
 
-def _choose(tta, candidates, out_of_fold, labels, metric, task=SINGLE_LABEL):
+def _choose(tta, candidates, out_of_fold, labels, metric, task=SINGLE_LABEL, class_names=None):
     if tta != "auto":
         mean = average_probabilities([out_of_fold(view) for view in tta])
         return list(tta), mean, {}
     views, kept = ["identity"], [out_of_fold("identity")]
-    tried = {"identity": metrics.score(metric, labels, kept[0], task)}
+
+    def score(probabilities):
+        return metrics.score(metric, labels, probabilities, task, class_names)
+
+    tried = {"identity": score(kept[0])}
     for view in candidates:
         mean = average_probabilities([*kept, candidate := out_of_fold(view)])
-        tried[f"{' + '.join(views)} + {view}"] = new = metrics.score(metric, labels, mean, task)
+        tried[f"{' + '.join(views)} + {view}"] = new = score(mean)
         old = average_probabilities(kept)
-        before = metrics.score(metric, labels, old, task)
-        losses = [metrics.score(metrics.loss_of(task), labels, values, task) for values in (mean, old)]
+        before = score(old)
+        losses = [metrics.score(task.error, labels, values, task) for values in (mean, old)]
         tie_won = new == before and losses[0] < losses[1]
         if metrics.better(metric, new, before) or tie_won:
             views.append(view)

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from kagglekit import metrics
 from kagglekit.competition.tables import row_folds
 from kagglekit.inference.traced import inference, predict_rows
 from kagglekit.models.heads import with_probabilities
 from kagglekit.pipeline.datasets import eval_dataset, train_dataset
-from kagglekit.predictions import metrics
 from kagglekit.records.write import records_of
 from kagglekit.training.networks import loss_of, optimizer_of
 from kagglekit.training.setup import Setup

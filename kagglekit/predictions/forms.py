@@ -6,9 +6,6 @@ import pandas as pd
 from kagglekit._checks import check_unique, first_few, nearest
 from kagglekit.tasks import check_finite
 
-# Scored by the order of the probabilities or by their size: class names would throw that away.
-_PROBABILITY_METRICS = ("auc", "log_loss")
-
 
 def sample_of(comp):
     """Return the sample submission, with the columns that are to be filled where the organiser named none."""
@@ -29,7 +26,7 @@ def submission_form(comp, sample):
                 f"preset=kk.Preset(submission=...) to be one of {list(comp.task.forms)}, or another task"
             )
         return comp.submission_form
-    form = comp.task.submission_form(comp, sample, ranked=comp.metric in _PROBABILITY_METRICS)
+    form = comp.task.submission_form(comp, sample, ranked=comp.metric.of_probabilities)
     if form is not None:
         return form
     raise ValueError(

@@ -7,9 +7,9 @@ import zipfile
 import numpy as np
 import pandas as pd
 
+from kagglekit import metrics
 from kagglekit._checks import check_unique, first_few
 from kagglekit._files import written_whole
-from kagglekit.predictions import metrics
 from kagglekit.tasks import SINGLE_LABEL, Task, find_task
 
 
@@ -28,7 +28,7 @@ class Predictions:
         oof_folds: fold numbers `(rows,)`.
         test_ids: ids of the submission's rows.
         test: float64 array `(test rows, classes)`.
-        metric: name of the metric that `score` is of.
+        metric: the metric that `score` is of: a name, or a `Metric`, as which it is held.
         task: a `kagglekit.tasks.Task` or its name; it decides what a row may hold.
         per: `"image"` or `"row"` (of the submission); None: as the ids show.
         info: where they come from: views, size, runs, weights.
@@ -46,13 +46,14 @@ class Predictions:
     oof_folds: np.ndarray
     test_ids: np.ndarray
     test: np.ndarray
-    metric: str = "accuracy"
+    metric: str | metrics.Metric = "accuracy"
     task: Task = SINGLE_LABEL
     per: str | None = None
     info: dict = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         object.__setattr__(self, "task", find_task(self.task))
+        object.__setattr__(self, "metric", metrics.find_metric(self.metric, self.task))
         object.__setattr__(self, "oof_labels", self.task.as_labels(self.oof_labels))
         object.__setattr__(self, "oof_folds", np.asarray(self.oof_folds, np.int64))
         for part in ("oof", "test"):
@@ -68,7 +69,9 @@ class Predictions:
     @property
     def score(self):
         """The metric over the out-of-fold rows, or None where there are none."""
-        return metrics.score(self.metric, self.oof_labels, self.oof, self.task) if len(self.oof) else None
+        if not len(self.oof):
+            return None
+        return metrics.score(self.metric, self.oof_labels, self.oof, self.task, self.class_names)
 
     @classmethod
     def from_frame(cls, test, oof=None, *, name="foreign", id_column=None, metric="accuracy", task=SINGLE_LABEL):
@@ -80,7 +83,7 @@ class Predictions:
                 known, `fold`. Defaults to none.
             name: short name.
             id_column: name of the id column. Defaults to the first.
-            metric: name of the metric.
+            metric: name of the metric, or a `Metric`.
             task: as in `Competition`.
 
         Example:
@@ -152,14 +155,21 @@ class Predictions:
     def save(self, path):
         """Write everything to one `.npz` file, whole or not at all."""
         arrays = {field: getattr(self, field) for field in _ARRAYS}
-        about = {name: getattr(self, name) for name in ("name", "metric", "per", "info")}
-        text = json.dumps(about | {"task": str(self.task), "classes": self.class_names})
+        about = {name: getattr(self, name) for name in ("name", "per", "info")}
+        about |= {"task": str(self.task), "metric": str(self.metric), "classes": self.class_names}
+        text = json.dumps(about)
         with written_whole(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, text=np.array(text), **arrays)
 
     @classmethod
-    def load(cls, path):
-        """Read what `save` wrote; nothing is unpickled."""
+    def load(cls, path, *, metric=None):
+        """Read what `save` wrote; nothing is unpickled.
+
+        Args:
+            path: the file.
+            metric: name or `Metric` that `score` is of. Defaults to the stored name, and must be given if that is the
+                name of a metric of your own.
+        """
         try:
             with np.load(path, allow_pickle=False) as stored:
                 text = json.loads(str(stored["text"]))
@@ -168,7 +178,12 @@ class Predictions:
             raise ValueError(
                 f"{path} is no file of Predictions ({error}); delete it and call kk.predict again"
             ) from error
-        named = {"metric": text["metric"], "task": text["task"], "per": text.get("per")}
+        if metric is None and text["metric"] not in metrics.METRICS:
+            raise ValueError(
+                f"{path} holds predictions scored by {text['metric']!r}, a metric of your own, of which a file stores "
+                "the name alone; give Predictions.load(path, metric=...)"
+            )
+        named = {"metric": metric or text["metric"], "task": text["task"], "per": text["per"]}
         return cls(text["name"], text["classes"], **arrays, **named, info=text["info"])
 
     def __repr__(self):

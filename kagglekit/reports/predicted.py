@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
+from kagglekit import metrics
 from kagglekit.audit.thumbnails import read_small
-from kagglekit.predictions import metrics
 from kagglekit.reports.drawing import COLOUR, SECOND, bare, short, show
 
 

@@ -5,7 +5,7 @@ import time
 import keras
 import numpy as np
 
-from kagglekit.predictions import metrics
+from kagglekit import metrics
 from kagglekit.runs.history import history_row
 from kagglekit.training.progress import advance, describe, title
 
@@ -65,7 +65,9 @@ class HeldOut(keras.callbacks.Callback):
         predict: function without arguments that returns `(probabilities, labels, image_ids)` of the fold; of no rows,
             where all are trained on.
         stage: name of the stage, for the history.
-        patience: stop after so many epochs without a better metric and go back to the best weights; 0 keeps the last.
+        patience: stop after so many epochs without a better metric and go back to the best weights; 0 keeps the last,
+            and so does a fold whose labels do not define the metric.
+        class_names: as `metrics.score` takes them.
 
     Attributes:
         rows: history of the stage, a row for each epoch.
@@ -97,7 +99,8 @@ class HeldOut(keras.callbacks.Callback):
         score = row["held_out_score"]
         if not self.patience:
             self.last = probabilities
-        elif self.best is None or metrics.better(self.setup.metric, score, self.best):
+        # A fold in which the metric is not defined keeps its last epoch
+        elif self.best is None or np.isnan(self.best) or self.setup.metric.better(score, self.best):
             self.last, self.best, self.weights, self._since = probabilities, score, self.model.get_weights(), 0
         else:
             self._since += 1
@@ -134,6 +137,6 @@ def held_out_scores(setup, labels, probabilities):
     if not len(labels):
         return {}
     return {
-        "held_out_loss": metrics.score(metrics.loss_of(setup.task), labels, probabilities, setup.task),
-        "held_out_score": metrics.score(setup.metric, labels, probabilities, setup.task),
+        "held_out_loss": metrics.score(setup.task.error, labels, probabilities, setup.task),
+        "held_out_score": metrics.score(setup.metric, labels, probabilities, setup.task, setup.class_names),
     }

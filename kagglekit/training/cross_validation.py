@@ -1,18 +1,16 @@
 """Train a network on every fold but one, for each fold, into a run that can be taken up again."""
 
 import contextlib
-import inspect
 import os
 import time
 from functools import partial
 
 import tensorflow as tf
 
-from kagglekit._files import content_hash, written_whole
+from kagglekit._files import source_hash, written_whole
 from kagglekit._parallel import worker_processes
 from kagglekit.competition.tables import row_folds
 from kagglekit.pipeline.metadata import check_pixels_alone
-from kagglekit.predictions.metrics import check_metric
 from kagglekit.records.write import records_of
 from kagglekit.runs.runs import adopt_folds, open_run
 from kagglekit.training.fold_trainer import train_fold
@@ -48,8 +46,8 @@ def cross_validate(comp, folds, recipe, *, build_model=None, fold_numbers=None, 
         `Run`, with `score`, `oof`, `history` and `model(fold)`.
 
     Raises:
-        ValueError: if the competition's metric is unknown, images lack a fold, train or test a column that the recipe
-            names, or `build_model` is given with a recipe that names columns.
+        ValueError: if images lack a fold, train or test a column that the recipe names, or `build_model` is given with
+            a recipe that names columns.
         FloatingPointError: if the loss becomes NaN; finished folds stay usable.
         RuntimeError: if the saved network does not predict what the trained one did.
         OSError: if a file cannot be written, on a full disk for instance; the next call goes on.
@@ -62,7 +60,6 @@ def cross_validate(comp, folds, recipe, *, build_model=None, fold_numbers=None, 
     >>> run = kk.cross_validate(comp, kk.assign_folds(comp, 2), recipe)  # doctest: +ELLIPSIS
     fold 1 of 2: accuracy ...
     """
-    check_metric(comp.metric, comp.task)
     folds = row_folds(comp, folds)
     if build_model:
         check_pixels_alone(recipe, "build_model")
@@ -115,7 +112,7 @@ def _train(run, setup, stages, fold):
     with titled(f"fold {folds.index(fold) + 1} of {len(folds)}"):
         train_into(run.fold_folder(fold), setup, stages, fold)
         seconds = time.monotonic() - started
-        return f"{title()}: {run.info['metric']} {run.scores()[fold]:.4f} ({seconds:.0f} s)"
+        return f"{title()}: {run.metric} {run.scores()[fold]:.4f} ({seconds:.0f} s)"
 
 
 def train_into(folder, setup, stages, fold, *, call="kk.cross_validate"):
@@ -145,7 +142,7 @@ def train_into(folder, setup, stages, fold, *, call="kk.cross_validate"):
 def source_key(function):
     """Return the text that names a network of the user's own: a hash of the name and source of its function."""
     try:
-        return content_hash([function.__qualname__, inspect.getsource(function)])
+        return source_hash(function)
     except (OSError, TypeError):
         raise ValueError(
             f"cannot read the source of build_model={function!r}, which names the run; "

@@ -4,7 +4,6 @@ import time
 
 import tensorflow as tf
 
-from kagglekit.predictions import metrics
 from kagglekit.records.read import open_records
 from kagglekit.training.cross_validation import source_key, train_into
 from kagglekit.training.progress import progress_bar, say, titled
@@ -55,7 +54,7 @@ def refit(run, *, build_model=None):
         raise ValueError(f"the images of {run.name} have changed since it was trained; train it again")
     tf.config.experimental.enable_op_determinism()
     features = run.folder.parent.parent / "features"
-    setup = Setup.of_run(records, recipe, run.info["metric"], features, build_model=build_model, folds=[REFIT])
+    setup = Setup.of_run(records, recipe, run.trained_metric, features, build_model=build_model, folds=[REFIT])
     stages = plan_stages(setup)
     if recipe.patience:
         stages = [stage.ending_after(_mean_best_epoch(run, stage)) for stage in stages]
@@ -88,9 +87,9 @@ def _mean_best_epoch(run, stage):
 
     A fold whose metric is never defined counts with its last epoch.
     """
-    history, metric = run.history, run.info["metric"]
+    history, metric = run.history, run.trained_metric
     own = history[history["epoch"].between(stage.first + 1, stage.first + stage.epochs)]
     last = own.groupby("fold")["epoch"].max()
     scores = own.dropna(subset=f"held_out_{metric}").groupby("fold")[f"held_out_{metric}"]
-    best = scores.idxmax() if metrics.METRICS[metric][1] else scores.idxmin()
+    best = scores.agg(metric.best)
     return round(own.loc[best].set_index("fold")["epoch"].reindex(last.index).fillna(last).mean())

@@ -7,7 +7,6 @@ import pandas as pd
 
 from kagglekit._checks import check_choice
 from kagglekit._files import content_hash, written_whole
-from kagglekit.predictions import metrics
 from kagglekit.records.write import records_of
 from kagglekit.training.cross_validation import cross_validate
 
@@ -60,7 +59,7 @@ def tune(comp, folds, recipe, *, space="baseline", max_trials=20, fold_numbers=N
     trials = _trials(tuner, recipe, first)
     with written_whole(folder / "trials.csv") as temporary:
         trials.to_csv(temporary, index=False)
-    best = trials.loc[trials["score"].idxmax() if metrics.METRICS[comp.metric][1] else trials["score"].idxmin()]
+    best = trials.loc[comp.metric.best(trials["score"])]
     if best["trial"] == "start":
         return recipe.replace(name="tuned", reasons={"name": f"no trial beat the recipe's {first:.4f} on these folds"})
     knobs = {knob: _plain(best[knob]) for knob in trials.columns if knob not in ("trial", "score")}
@@ -81,7 +80,7 @@ def read_trials(comp, study=None):
 def _make_tuner(comp, folds, recipe, space, max_trials, numbers, folder):
     import keras_tuner  # lazily: Kaggle's TPU image has none
 
-    direction = "max" if metrics.METRICS[comp.metric][1] else "min"
+    direction = "max" if comp.metric.higher_is_better else "min"
     # The space is declared before the search: oracles that learn of it inside a trial can end without any trial.
     oracle = keras_tuner.oracles.BayesianOptimizationOracle(
         objective=keras_tuner.Objective("score", direction),

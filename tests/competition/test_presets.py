@@ -104,5 +104,5 @@ def test_unknown_preset_is_answered_with_the_nearest(make_competition):
 def test_choices_go_before_the_preset(tmp_path):
     folder = tmp_path / "aptos2019-blindness-detection"
     WRITERS[folder.name](folder)
-    comp = kk.load_competition(folder, metric="accuracy", task="regression")
-    assert (comp.metric, comp.task, comp.train["label"].tolist()[:3]) == ("accuracy", "regression", [0.0, 1.0, 2.0])
+    comp = kk.load_competition(folder, metric="rmse", task="regression")
+    assert (comp.metric, comp.task, comp.train["label"].tolist()[:3]) == ("rmse", "regression", [0.0, 1.0, 2.0])

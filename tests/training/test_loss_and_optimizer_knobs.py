@@ -8,12 +8,12 @@ import pytest
 import kagglekit as kk
 from kagglekit._knobs import CHOICES
 from kagglekit.augment.mix import MIXES
+from kagglekit.metrics import accuracy
 from kagglekit.models.heads import KINDS, NECKS
 from kagglekit.models.losses import LOSSES
 from kagglekit.models.optimizers import OPTIMIZERS, SCHEDULES, make_optimizer, make_schedule
 from kagglekit.models.pooling import POOLINGS
 from kagglekit.pipeline.sampling import CLASS_WEIGHTS, SAMPLINGS
-from kagglekit.predictions.metrics import accuracy
 from kagglekit.tasks import TASKS
 from kagglekit.training.fold_trainer import train_fold
 from kagglekit.training.networks import loss_of

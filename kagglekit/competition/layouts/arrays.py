@@ -13,7 +13,9 @@ from kagglekit import _paths
 from kagglekit._files import written_whole
 from kagglekit.competition import sources
 from kagglekit.competition.layouts.assemble import assemble, plain_rows
+from kagglekit.competition.layouts.labels import read_labels
 from kagglekit.competition.presets import Preset
+from kagglekit.metrics import find_metric
 from kagglekit.tasks import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 
 
@@ -33,7 +35,7 @@ def from_arrays(images, labels, test_images=None, *, name, ids=None, test_ids=No
         A `Competition` whose pixels lie in the workspace, as PNGs in one file; equal arrays are written once.
 
     Raises:
-        ValueError: if numbers of rows differ, or pixels are neither uint8 nor uint16.
+        ValueError: if numbers of rows differ, pixels are neither uint8 nor uint16, or the metric is not for the task.
 
     Example:
 
@@ -47,9 +49,11 @@ def from_arrays(images, labels, test_images=None, *, name, ids=None, test_ids=No
         raise ValueError(f"expected a label for each of {len(images)} images, got {len(labels)}")
     ids = _ids(ids, images, "train_{}", "ids")
     test_ids = _ids(test_ids, test_images, "{}", "test_ids")
+    cells, column, task = _cells(labels, preset)
+    if preset.metric is not None:
+        find_metric(preset.metric, read_labels(cells, column, task, name)[1])  # before pixels are written
     root = _paths.workspace() / re.sub(r"[^\w.-]+", "_", name) / "arrays"
     train, test = (plain_rows(rows, _write(root, part)) for rows, part in ((ids, images), (test_ids, test_images)))
-    cells, column, task = _cells(labels, preset)
     return assemble(root, preset, train, test, cells=cells, columns=("id", column), name=name, task=task)
 
 

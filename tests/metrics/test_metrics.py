@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from kagglekit.predictions.metrics import METRICS, better, per_class, score
+from kagglekit.metrics import METRICS, better, per_class, score
 
-ONE_LABEL = [name for name, (_, _, tasks) in METRICS.items() if "single_label" in tasks]
+ONE_LABEL = [name for name, metric in METRICS.items() if metric.fits("single_label")]
 LABELS = [0, 0, 0, 1, 1, 2]
 PROBABILITIES = [
     [0.7, 0.2, 0.1],  # 0, right
@@ -70,7 +70,7 @@ def test_order_of_rows_and_numbering_of_classes_change_nothing(metric, rows):
 def test_certain_and_right_beats_everything(metric, rows):
     labels, probabilities = rows
     best = score(metric, labels, np.eye(5)[labels])
-    assert best == pytest.approx(1 if METRICS[metric][1] else 0, abs=1e-12)
+    assert best == pytest.approx(1 if METRICS[metric].higher_is_better else 0, abs=1e-12)
     assert better(metric, best, score(metric, labels, probabilities))
 
 
@@ -86,7 +86,7 @@ def test_log_loss_normalises_rows():
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_better_follows_the_direction_and_is_never_true_of_nan(metric):
-    high, low = (0.9, 0.1) if METRICS[metric][1] else (0.1, 0.9)
+    high, low = (0.9, 0.1) if METRICS[metric].higher_is_better else (0.1, 0.9)
     assert better(metric, high, low)
     assert not better(metric, low, high)
     assert not better(metric, high, high)
@@ -182,9 +182,13 @@ def test_metric_of_another_task_is_refused_with_those_that_fit():
         score("emd", [0], [[1.0, 0.0]])
 
 
-def test_auc_of_rows_that_are_all_alike_is_refused():
-    with pytest.raises(ValueError, match="needs rows of a class and rows of another"):
-        score("auc", [1, 1], [[0.5, 0.5], [0.2, 0.8]])
+@pytest.mark.parametrize("metric", ["auc", "average_precision"])
+def test_a_ranking_of_rows_that_are_all_alike_is_nan_and_says_why(metric):
+    alike = "is not defined on these 2 rows and counts as NaN: it needs rows of a class and rows of another"
+    with pytest.warns(UserWarning, match=alike):
+        assert math.isnan(score(metric, [1, 1], [[0.5, 0.5], [0.2, 0.8]]))
+    with pytest.warns(UserWarning, match=alike):
+        assert math.isnan(score(metric, [[1, 0], [1, 0]], [[0.5, 0.5], [0.2, 0.8]], "multi_label"))
 
 
 @pytest.mark.parametrize("seed", range(3))
