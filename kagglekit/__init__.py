@@ -49,7 +49,7 @@ _MODULE_OF = {
     "unfreeze_backbone": "models.heads",
     "list_backbones": "models.backbones",
     "suggest_recipe": "planning.suggest",
-    "plan": "planning.suggest",
+    "plan": "planning.cost",
     "cross_validate": "training.cross_validation",
     "cross_validate_seeds": "training.replicates",
     "refit": "training.refit",

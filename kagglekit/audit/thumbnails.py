@@ -51,7 +51,7 @@ def rows_of_class(comp):
     An image with several labels stands in several classes. Where labels are numbers, a class is a fifth of the images,
     or one value where there are at most 5, from the lowest to the highest. Classes without an image are left out.
     """
-    if comp.task in ("regression", "distribution"):
+    if not comp.task.has_classes:
         values = label_values(comp)
         several = np.unique(values)
         edges = several if len(several) <= _BINS else np.unique(np.quantile(values, np.linspace(0, 1, _BINS + 1)[:-1]))
@@ -63,8 +63,7 @@ def rows_of_class(comp):
             if len(set(names)) == len(names):
                 break
         return dict(zip(names, rows, strict=True))
-    labels = comp.train["label"].reset_index(drop=True)
-    labels = (labels.explode() if comp.task == "multi_label" else labels).dropna()
+    labels = comp.train["label"].reset_index(drop=True).explode().dropna()
     found = labels.groupby(labels).groups
     return {name: np.asarray(found[name], np.int64) for name in comp.class_counts().index if name in found}
 
@@ -74,14 +73,7 @@ def label_values(comp):
 
     Bins whose names are numbers count as those numbers, others as 1, 2, 3 and so on.
     """
-    labels = comp.train["label"]
-    if comp.task == "regression":
-        return np.array([label[0] if isinstance(label, tuple) else label for label in labels], np.float64)
-    try:
-        bins = np.array(comp.class_names, np.float64)
-    except ValueError:
-        bins = np.arange(1, len(comp.class_names) + 1, dtype=np.float64)
-    return (np.array(labels.tolist(), np.float64) @ bins).round(9)  # so that equal means are equal
+    return comp.task.values(comp.train["label"], comp.class_names)
 
 
 def look_at(comp, rows, side, *, most, least):

@@ -108,17 +108,17 @@ def _easy_first(classes, thumbnails):
 
 def _labels(comp, rows):
     images = f"{len(comp.train)} training images"
-    if comp.task in ("regression", "distribution"):
+    if not comp.task.has_classes:
         values = label_values(comp)
         low, middle, high = np.quantile(values, [0, 0.5, 1])
-        what = "targets" if comp.task == "regression" else "means of the distributions"
+        what = comp.task.values_are
         spread = f"{what} from {low:.4g} to {high:.4g}, median {middle:.4g}, standard deviation {values.std():.4g}"
         advice = "score a constant first (mean or median): a model has to beat it; stratify the folds by quantiles"
         enough = "hundreds of images at least with pretrained weights" if len(values) < 500 else "fine for a baseline"
         return [("data size", images, enough), ("targets", spread, advice)]
     counts = comp.class_counts()
     middle = float(counts.median())
-    several = "" if comp.task == "single_label" else f", {comp.train['label'].map(len).mean():.2f} labels an image"
+    several = "" if comp.task.one_label else f", {comp.train['label'].map(len).mean():.2f} labels an image"
     size = f"{images} of {len(counts)} classes, median {middle:g} a class{several}"
     lines = [("data size", size, _size_advice(middle)), _balance(counts)]
     few = [counts[counts < number] for number in (10, 20)]
@@ -198,7 +198,7 @@ def _look_alike(comp, classes, thumbnails):
         recalls.append((distances.argmin(axis=1) == number).mean())
     accuracy, chance = float(np.mean(recalls)), 1 / len(classes)
     above = (accuracy - chance) / (1 - chance)
-    what = "fifth of the targets" if comp.task in ("regression", "distribution") else "class"
+    what = "class" if comp.task.has_classes else "fifth of the targets"
     finding = (
         f"colour and coarse shape alone (8x8 pixels) find the right {what} for {accuracy:.0%}, chance {chance:.0%}"
     )

@@ -4,8 +4,8 @@ import dataclasses
 import re
 
 from kagglekit._checks import check_choice, nearest
-from kagglekit.competition.tables import TASKS
 from kagglekit.metrics import Metric, find_metric
+from kagglekit.tasks import Task, find_task
 
 SUBMISSION_FORMS = ("labels", "label lists", "probabilities", "one probability", "values")
 
@@ -16,7 +16,8 @@ class Preset:
 
     Args:
         layout: name of a reader, a key of `kagglekit.competition.layouts.READERS`.
-        task: `"single_label"`, `"multi_label"`, `"regression"` or `"distribution"`.
+        task: a `kagglekit.tasks.Task` or its name: `"single_label"`, `"multi_label"`, `"ordinal"`, `"regression"` or
+            `"distribution"`.
         metric: name of the metric that the competition is scored by, or a `kk.Metric` of your own.
         train_table: file name of the training table.
         test_table: file name of the table of test rows (metadata, or the fields of `test_images`).
@@ -42,7 +43,7 @@ class Preset:
     """
 
     layout: str | None = None
-    task: str | None = None
+    task: Task | str | None = None
     metric: str | Metric | None = None
     train_table: str | None = None
     test_table: str | None = None
@@ -66,7 +67,7 @@ class Preset:
 
     def __post_init__(self):
         if self.task is not None:
-            check_choice("task", self.task, TASKS)
+            object.__setattr__(self, "task", find_task(self.task))
         if self.metric is not None:
             find_metric(self.metric, self.task)
         if self.submission is not None:
@@ -142,6 +143,7 @@ PRESETS = {
         label_column="diagnosis",
         train_images="train_images",
         test_images="test_images",
+        task="ordinal",
         metric="quadratic_weighted_kappa",
         submission="labels",
         preprocessing="crop the grey border, try Ben Graham's colours; the winner used none of it",
@@ -156,6 +158,7 @@ PRESETS = {
         group_pattern=r"^(\d+)_(?:left|right)$",
         train_images="train",
         test_images="test",
+        task="ordinal",
         metric="quadratic_weighted_kappa",
         submission="labels",
         preprocessing="Ben Graham: one radius, local average taken away, circle of 0.9 radius",
@@ -233,6 +236,7 @@ PRESETS = {
         label_column="class_num",
         train_images="train_images",
         test_images="test_images",
+        task="ordinal",
         metric="quadratic_weighted_kappa",
         submission="labels",
         header=False,

@@ -15,6 +15,7 @@ from kagglekit.pipeline.metadata import metadata_of
 from kagglekit.predictions.ensemble import average_probabilities
 from kagglekit.predictions.store import Predictions
 from kagglekit.records.read import open_records
+from kagglekit.tasks import SINGLE_LABEL
 
 
 def predict(run, *, tta="auto", networks="folds"):
@@ -116,7 +117,7 @@ def _predictor(run, records, folds):
 
     def predicted(fold, parts, view):
         features, index = store.read(parts, view), records.index(parts)
-        labels = index["label"] if run.task == "single_label" else index["label"].astype(np.float32)
+        labels = run.task.as_labels(index["label"])
         columns = metadata_of(records, run.recipe, parts)
         return predict_features(heads[fold], features, columns), labels, index["image_id"]
 
@@ -132,7 +133,7 @@ def _candidates(recipe):
     return [*flips, "zoom"]
 
 
-def _choose(tta, candidates, out_of_fold, labels, metric, task="single_label", class_names=None):
+def _choose(tta, candidates, out_of_fold, labels, metric, task=SINGLE_LABEL, class_names=None):
     if tta != "auto":
         mean = average_probabilities([out_of_fold(view) for view in tta])
         return list(tta), mean, {}
@@ -147,7 +148,7 @@ def _choose(tta, candidates, out_of_fold, labels, metric, task="single_label", c
         tried[f"{' + '.join(views)} + {view}"] = new = score(mean)
         old = average_probabilities(kept)
         before = score(old)
-        losses = [metrics.score(metrics.loss_of(task), labels, values, task) for values in (mean, old)]
+        losses = [metrics.score(task.error, labels, values, task) for values in (mean, old)]
         tie_won = new == before and losses[0] < losses[1]
         if metrics.better(metric, new, before) or tie_won:
             views.append(view)

@@ -27,10 +27,11 @@ from kagglekit.metrics.decisions import (
 )
 from kagglekit.metrics.distances import emd, log_loss, rmse
 from kagglekit.metrics.ranking import auc, average_precision, mean_average_precision, top_k_accuracy
+from kagglekit.tasks import DISTRIBUTION, MULTI_LABEL, ORDINAL, REGRESSION, SINGLE_LABEL, find_task
 
 __all__ = ["METRICS", "Metric", "accuracy", "better", "find_metric", "per_class", "score", "two_kinds"]
 
-_ONE, _SEVERAL, _NUMBERS, _SHARES = ("single_label", "ordinal"), ("multi_label",), ("regression",), ("distribution",)
+_ONE, _SEVERAL, _NUMBERS, _SHARES = (SINGLE_LABEL, ORDINAL), (MULTI_LABEL,), (REGRESSION,), (DISTRIBUTION,)
 _EITHER = _ONE + _SEVERAL
 
 
@@ -95,7 +96,7 @@ def find_metric(metric, task=None):
     return metric
 
 
-def score(metric, labels, probabilities, task="single_label", class_names=None):
+def score(metric, labels, probabilities, task=SINGLE_LABEL, class_names=None):
     """Return a metric of labels and probabilities.
 
     Args:
@@ -119,7 +120,7 @@ def score(metric, labels, probabilities, task="single_label", class_names=None):
     """
     metric = find_metric(metric, task)
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
-    one_label = getattr(task, "one_label", task in _ONE)
+    one_label = find_task(task).one_label
     wanted = probabilities.shape[:1] if one_label else probabilities.shape
     if probabilities.ndim != 2 or labels.shape != wanted or len(labels) == 0:
         raise ValueError(
@@ -144,14 +145,9 @@ def score(metric, labels, probabilities, task="single_label", class_names=None):
 def try_out(metric, labels, task, class_names):
     """Score predictions that are nearly right on some of the rows; raises what the metric's function raises."""
     labels = labels[np.linspace(0, len(labels) - 1, min(len(labels), 200)).astype(int)]
-    right = np.eye(len(class_names))[labels] if labels.ndim == 1 else labels
+    right = find_task(task).one_hot(labels, len(class_names))
     with warnings.catch_warnings(action="ignore"):  # what it says of these few rows
         score(metric, labels, 0.9 * right + 0.1 / len(class_names), task, class_names)
-
-
-def loss_of(task):
-    """Return the name of the metric that says how far predictions are from the truth: smaller is better."""
-    return {_NUMBERS[0]: "rmse", _SHARES[0]: "emd"}.get(task, "log_loss")
 
 
 def better(metric, new, old):

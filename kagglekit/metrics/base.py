@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from kagglekit._files import source_hash
+from kagglekit.tasks import find_task
 
 BUILT_IN = {}  # name -> Metric, filled by the table in `kagglekit.metrics`
 _NAME = re.compile(r"\w[\w .@+-]*")
@@ -123,8 +124,8 @@ class Metric:
 
     def fits(self, task):
         """Tell whether the metric is for a task (a name or a `Task`); a task names its own metrics, too."""
-        named = (getattr(task, "metric", None), getattr(task, "error", None))
-        return self.tasks is None or str(task) in self.tasks or self.name in named
+        task = find_task(task)
+        return self.tasks is None or task.is_one_of(self.tasks) or self.name in (task.metric, task.error)
 
     @property
     def built_in(self):

@@ -62,7 +62,7 @@ def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights
     parts = records.with_copies(folds)
     batches = Batches(records, recipe, parts, workers=None if parallel_calls is None else 0)
     index = batches.pictures.reader.index
-    labels, classes, single = index["label"], len(records.class_names), records.task == "single_label"
+    labels, classes = index["label"], len(records.class_names)
     order = EpochOrder(_expected(records, recipe, labels), labels, recipe, records.mean_bytes(parts))
     row_weights = _row_weights(records, recipe, index["image_id"], labels, weights)
     columns = metadata_of(records, recipe, parts)
@@ -73,7 +73,7 @@ def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights
         epoch, number = divmod(int(step), steps)
         numbers, copies = order.batch(epoch, number)
         images = batches.make(numbers, copies, epoch)
-        targets = np.eye(classes, dtype=np.float32)[labels[numbers]] if single else labels[numbers]
+        targets = records.task.one_hot(labels[numbers], classes)
         chosen = None if row_weights is None else row_weights[numbers]
         if mix is not None and epoch < mixed_until:
             rng = batch_generator(recipe.seed, epoch, number)
@@ -125,8 +125,7 @@ def eval_dataset(records, recipe, parts, *, view="identity", cache=False, parall
         names = np.char.encode(ids[numbers], "utf-8").astype(object)
         return beside(columns, numbers, batches.make(numbers)), labels[numbers], names
 
-    single = records.task == "single_label"
-    label = tf.TensorSpec((None,), tf.int64) if single else tf.TensorSpec((None, labels.shape[1]))
+    label = tf.TensorSpec((None, *labels.shape[1:]), labels.dtype)
     spec = (_inputs_spec(columns, batches), label, tf.TensorSpec((None,), tf.string))
     dataset = _side_by_side(batch, range(-(-len(labels) // recipe.batch_size)), spec, parallel_calls)
     values = len(labels) * np.prod(batches.shape[1:])

@@ -44,7 +44,7 @@ def label_safety(run, *, policy=None, fold=None, rows=500, seed=0):
             images have changed.
     """
     recipe, info = run.recipe, run.info
-    if run.task != "single_label":
+    if not run.task.one_label:
         raise ValueError(f"label_safety is for one label a row, {run.name} is of the task {run.task!r}")
     check_pixels_alone(recipe, "label_safety")
     fold = run.finished_folds[0] if fold is None and run.finished_folds else fold

@@ -108,7 +108,7 @@ def write_records(comp, folds, *, record_size=280, quality=95, metadata=(), prep
         "format_version": FORMAT_VERSION,
         **settings,
         "class_names": comp.class_names,
-        "task": comp.task,
+        "task": str(comp.task),
         "planes": planes.pop(),
         "bits": max(entry["bits"] for entry in entries),
         "jpeg": all(entry["jpeg"] for entry in entries),
@@ -123,7 +123,12 @@ def write_records(comp, folds, *, record_size=280, quality=95, metadata=(), prep
 
 
 def records_of(comp, folds, recipe):
-    """Write what a recipe trains on: `record_size`, `preprocess`, `numeric` and `categorical` are used."""
+    """Write what a recipe trains on: `record_size`, `preprocess`, `numeric` and `categorical` are used.
+
+    Raises:
+        ValueError: if another knob of the recipe does not fit the competition's task; nothing is written then.
+    """
+    comp.task.check_recipe(recipe)
     knobs = {"record_size": recipe.record_size, "preprocess": recipe.preprocess, "metadata": recipe.metadata}
     return write_records(comp, folds, **knobs)
 
@@ -187,7 +192,7 @@ def _with_boxes(steps, table):
 def _write_all(comp, parts, shards, folder, settings, per_row):
     from joblib import delayed
 
-    targets = comp.targets
+    targets, nothing = comp.targets, comp.task.no_label(len(comp.classes))
 
     def tasks():
         for part, first, stop, number, count in shards:
@@ -197,8 +202,6 @@ def _write_all(comp, parts, shards, folder, settings, per_row):
             rows = table.iloc[numbers][columns].to_dict("records")
             for line, row in zip(numbers.tolist(), rows, strict=True):
                 row["row"] = line
-                single = comp.task == "single_label"
-                nothing = -1 if single else [0.0] * len(comp.classes)
                 row["label"] = nothing if part == "test" else targets[line].tolist()
                 if per_row:
                     row["preprocess"] = per_row["test" if part == "test" else "train"][line]

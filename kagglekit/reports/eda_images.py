@@ -37,9 +37,10 @@ def plot_images(comp, *, per_class=4, most=12, seed=0):
             if place < len(part):
                 _show_or_say(ax, next(pictures))
         line[0].set_ylabel(short(name, 20), rotation=0, ha="right", va="center")
-    numeric = comp.task in ("regression", "distribution")
     some = f", the {most} most frequent of {len(comp.classes)} classes" if len(comp.classes) > most else ""
-    figure.suptitle("Training images, from the lowest values to the highest" if numeric else f"Training images{some}")
+    figure.suptitle(
+        f"Training images{some}" if comp.task.has_classes else "Training images, from the lowest values to the highest"
+    )
     return axes
 
 
@@ -125,7 +126,7 @@ def plot_duplicates(comp, groups, *, most=6):
 def _shown_classes(comp, most):
     """The rows of the most frequent classes; all in their own order where they fit."""
     rows = rows_of_class(comp)
-    if len(rows) <= most and comp.task in ("single_label", "multi_label"):
+    if len(rows) <= most and comp.task.has_classes:
         return {name: rows[name] for name in comp.class_names if name in rows}
     return dict(list(rows.items())[:most])
 

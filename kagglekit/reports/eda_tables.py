@@ -25,10 +25,10 @@ def plot_class_counts(comp, *, most=40, ax=None):
     Returns:
         matplotlib Axes.
     """
-    if comp.task == "regression":
+    if comp.task.labels_plot == "histogram":
         return _targets(comp, ax)
     images = f"{len(comp.train)} images of {len(comp.class_names)} classes"
-    if comp.task == "distribution":
+    if comp.task.labels_plot == "shares":
         values = pd.Series(comp.targets.mean(axis=0, dtype=np.float64), index=comp.class_names)
         title, label, form = f"{images}: mean distribution", "mean share", "%.3f"
     else:
@@ -137,7 +137,7 @@ def plot_metadata(comp, column, *, most=12, ax=None):
     numbers = as_numbers(cells)
     numeric = numbers is not None and numbers.nunique() > 10
     title = f"{short(column)}: {given.mean():.0%} of the rows have a value"
-    if comp.task in ("regression", "distribution"):
+    if not comp.task.has_classes:
         return _against_values(comp, column, numbers if numeric else cells, given, most, title, ax)
     rows = {name: part[given.to_numpy()[part]] for name, part in list(rows_of_class(comp).items())[:most]}
     names = [short(name) for name in rows]
@@ -180,7 +180,7 @@ def _targets(comp, ax):
 
 def _against_values(comp, column, cells, given, most, title, ax):
     values = pd.Series(label_values(comp))
-    target = comp.class_names[0] if comp.task == "regression" else "mean of the distribution"
+    target = comp.task.value_name(comp.class_names)
     if cells.dtype == float:
         ax = ax or plt.subplots(figsize=(7, 4), layout="constrained")[1]
         ax.scatter(cells[given], values[given], s=12, alpha=0.4, color=COLOUR)

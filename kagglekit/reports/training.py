@@ -31,6 +31,8 @@ def plot_lr(table, *, ax=None):
 def plot_history(run, *, axes=None):
     """Draw the learning curves of all folds: loss and metric, training against held out.
 
+    A curve is drawn where it was measured: training accuracy is, where a row has one label.
+
     Args:
         run: a `Run`.
         axes: two Axes to draw on. Defaults to a new figure.
@@ -46,16 +48,18 @@ def plot_history(run, *, axes=None):
     )
     for ax, name, columns in curves:
         for (column, label), colour in zip(columns, (COLOUR, SECOND), strict=True):
+            if history[column].isna().all():
+                continue
             for _, part in history.groupby("fold"):
                 ax.plot(part["epoch"], part[column], color=colour, alpha=0.25, linewidth=1)
             mean = history.groupby("epoch")[column].mean()
             ax.plot(mean.index, mean, color=colour, label=label, marker="o", markersize=3)
         _mark_stages(ax, history)
         ax.set(
-            title=f"{name}: mean of {history['fold'].nunique()} folds and each fold",
             xlabel="epoch",
             ylabel=name,
         )
+        ax.set_title(f"{name}: mean of {history['fold'].nunique()} folds and each fold", pad=20)  # above the stages
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.legend(frameon=False)
         sns.despine(ax=ax)

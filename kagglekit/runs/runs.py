@@ -14,6 +14,7 @@ from kagglekit import _paths, metrics
 from kagglekit._files import content_hash, read_json, write_json, written_whole
 from kagglekit.augment import check_policy
 from kagglekit.recipe import Recipe
+from kagglekit.tasks import find_task
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -93,19 +94,14 @@ class Run:
         It has `image_id`, `fold`, `label`, `predicted` and one column of probabilities per class; for another task than
         one label a row numbers per class, and columns `true <class>` in place of `label` and `predicted`.
         """
-        names, arrays = np.array(self.info["class_names"], dtype=object), self.oof_arrays()
-        table = pd.DataFrame(arrays["probabilities"], columns=names)
-        table.insert(0, "image_id", arrays["image_ids"])
-        table.insert(1, "fold", arrays["folds"])
-        if self.task == "single_label":
-            table.insert(2, "label", names[arrays["labels"]])
-            table.insert(3, "predicted", names[arrays["probabilities"].argmax(axis=1)])
-            return table
-        return pd.concat([table, pd.DataFrame(arrays["labels"], columns=[f"true {name}" for name in names])], axis=1)
+        arrays = self.oof_arrays()
+        columns = self.task.oof_columns(self.info["class_names"], arrays["labels"], arrays["probabilities"])
+        names, values = zip(("image_id", arrays["image_ids"]), ("fold", arrays["folds"]), *columns, strict=True)
+        return pd.DataFrame(dict(enumerate(values))).set_axis(list(names), axis=1)
 
     @property
     def task(self):
-        return self.info.get("task", "single_label")
+        return find_task(self.info["task"])
 
     @property
     def metric(self):
@@ -229,8 +225,8 @@ def open_run(comp, folds, recipe, records, *, model_key=None, parent=None, fold_
                     "competition": comp.name,
                     "identity": identity,
                     "class_names": comp.class_names,
-                    "task": comp.task,
-                    "metric": comp.metric.name,
+                    "task": str(comp.task),
+                    "metric": str(comp.metric),
                     "folds": numbers,
                     "records": str(records.folder),
                     "pixels": records.identity,

@@ -3,11 +3,12 @@
 import time
 
 import tensorflow as tf
-from tqdm.auto import tqdm
 
 from kagglekit.records.read import open_records
 from kagglekit.training.cross_validation import source_key, train_into
-from kagglekit.training.fold_trainer import FoldTrainer
+from kagglekit.training.progress import progress_bar, say, titled
+from kagglekit.training.setup import REFIT, Setup
+from kagglekit.training.stages import plan_stages
 
 
 def refit(run, *, build_model=None):
@@ -52,15 +53,15 @@ def refit(run, *, build_model=None):
     if records.identity != run.info["pixels"]:
         raise ValueError(f"the images of {run.name} have changed since it was trained; train it again")
     tf.config.experimental.enable_op_determinism()
-    number = max(records.folds) + 1  # of a fold without rows: all others are trained on
-    store = run.folder.parent.parent / "features"
-    trainer = FoldTrainer(records, recipe.replace(patience=0), build_model, run.trained_metric, store, [number])
+    features = run.folder.parent.parent / "features"
+    setup = Setup.of_run(records, recipe, run.trained_metric, features, build_model=build_model, folds=[REFIT])
+    stages = plan_stages(setup)
     if recipe.patience:
-        trainer.ends = {stage: _mean_best_epoch(run, stage) for stage in trainer.stages}
+        stages = [stage.ending_after(_mean_best_epoch(run, stage)) for stage in stages]
     started = time.monotonic()
-    with tqdm(total=trainer.steps(number), unit="step") as bar:
-        train_into(folder, trainer, number, bar, "refit", call="kk.refit")
-        bar.write(f"refit on {records.rows(records.folds)} images ({time.monotonic() - started:.0f} s)")
+    with progress_bar(sum(stage.steps(REFIT) for stage in stages)), titled("refit"):
+        train_into(folder, setup, stages, REFIT, call="kk.refit")
+        say(f"refit on {records.rows(records.folds)} images ({time.monotonic() - started:.0f} s)")
     return run
 
 

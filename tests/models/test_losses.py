@@ -8,7 +8,6 @@ from sklearn.metrics import cohen_kappa_score, f1_score
 
 from kagglekit.models.losses import (
     LOSSES,
-    TASK_LOSSES,
     ArcFace,
     Asymmetric,
     BiTempered,
@@ -20,6 +19,7 @@ from kagglekit.models.losses import (
     sparsemax,
 )
 from kagglekit.models.losses.categorical import tempered_softmax
+from kagglekit.tasks import TASKS
 
 RNG = np.random.default_rng(0)
 LOGITS = 2 * RNG.normal(size=(40, 5))
@@ -198,10 +198,15 @@ def test_smoothing_does_not_weaken_the_margin():
     assert value(ArcFace(label_smoothing=0.1), HARD, COSINES) == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("task", TASK_LOSSES)
+@pytest.mark.parametrize("task", TASKS.values(), ids=str)
 def test_auto_is_the_first_loss_of_the_task(task):
-    assert type(make_loss(task=task)) is type(LOSSES[TASK_LOSSES[task][0]]())
-    assert set(TASK_LOSSES[task]) <= set(LOSSES)
+    assert type(make_loss(task=task)) is type(make_loss(task=str(task))) is type(LOSSES[task.losses[0]]())
+    assert set(task.losses) <= set(LOSSES)
+
+
+def test_every_loss_fits_a_task_and_grades_are_learnt_with_any_loss_of_classes():
+    assert {name for task in TASKS.values() for name in task.losses} == set(LOSSES)
+    assert set(TASKS["ordinal"].losses) == set(TASKS["single_label"].losses)
 
 
 def test_only_certain_targets_are_smoothed():

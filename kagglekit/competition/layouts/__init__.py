@@ -63,7 +63,9 @@ def load_competition(
         group_column: name of a column whose rows must stay in one fold (patient, site). Defaults to none.
         metric: name of the metric that the competition is scored by, or a `kk.Metric` of your own. Defaults to what is
             usual for the task.
-        task: `"single_label"`, `"multi_label"`, `"regression"` or `"distribution"`. Defaults to what the labels show.
+        task: `"single_label"`, `"multi_label"`, `"ordinal"` (grades), `"regression"` or `"distribution"`, or a
+            `kagglekit.tasks.Task`. Defaults to what the labels show; whole numbers whose metric is the quadratic
+            weighted kappa are grades.
 
     Returns:
         A `Competition`.

@@ -22,6 +22,7 @@ from kagglekit.models.losses.categorical import (
 from kagglekit.models.losses.cosine import ArcFace
 from kagglekit.models.losses.multilabel import Asymmetric, SoftF1
 from kagglekit.models.losses.ordered import EarthMovers, QuadraticKappa
+from kagglekit.tasks import SINGLE_LABEL, find_task
 
 __all__ = [
     "ArcFace",
@@ -35,7 +36,6 @@ __all__ = [
     "SoftF1",
     "SparsemaxLoss",
     "SymmetricCrossentropy",
-    "TASK_LOSSES",
     "WeightedCrossentropy",
     "class_balanced",
     "make_loss",
@@ -67,25 +67,14 @@ LOSSES = {
     "smooth_l1": keras.losses.Huber,  # Girshick, "Fast R-CNN", 2015, equation 3: Huber's with delta 1
 }
 
-# The first of a task is its "auto".
-TASK_LOSSES = {
-    "single_label": (
-        "cross_entropy", "focal", "sparsemax", "generalized_cross_entropy", "symmetric_cross_entropy", "bi_tempered",
-        "arcface", "arcface_mixture", "quadratic_kappa", "earth_movers", "weighted_cross_entropy", "class_balanced",
-    ),
-    "multi_label": ("binary_cross_entropy", "binary_focal", "asymmetric", "soft_f1"),
-    "distribution": ("cross_entropy", "earth_movers", "kl_divergence", "distillation"),
-    "regression": ("mean_squared_error", "mean_absolute_error", "smooth_l1"),
-}  # fmt: skip
 
-
-def make_loss(name="auto", *, task="single_label", label_smoothing=0.0, **options):
+def make_loss(name="auto", *, task=SINGLE_LABEL, label_smoothing=0.0, **options):
     """Make a loss by name.
 
     Args:
         name: a key of `LOSSES` that is for the task, or `"auto"`: cross-entropy (its binary form for several labels),
             or the mean squared error of a regression.
-        task: `"single_label"`, `"multi_label"`, `"distribution"` or `"regression"`.
+        task: a `kagglekit.tasks.Task` or its name.
         label_smoothing: share of certain targets that is spread, 0 to less than 1; distributions and numbers stay.
         **options: arguments of the loss, for example `gamma=2.0`, `class_counts=[30, 10]`, `from_logits=True`.
 
@@ -103,11 +92,11 @@ def make_loss(name="auto", *, task="single_label", label_smoothing=0.0, **option
     Traceback (most recent call last):
     ValueError: the loss 'asymmetric' is not for the task 'single_label'; expected one of ['cross_entropy', ...
     """
-    check_choice("task", task, TASK_LOSSES)
-    name = TASK_LOSSES[task][0] if name == "auto" else name
+    task = find_task(task)
+    name = task.losses[0] if name == "auto" else name
     check_choice("loss", name, LOSSES)
-    if name not in TASK_LOSSES[task]:
-        raise ValueError(f"the loss {name!r} is not for the task {task!r}; expected one of {list(TASK_LOSSES[task])}")
-    if task in ("single_label", "multi_label"):
+    if name not in task.losses:
+        raise ValueError(f"the loss {name!r} is not for the task {task!r}; expected one of {list(task.losses)}")
+    if task.smooths_labels:
         options["label_smoothing"] = label_smoothing
     return LOSSES[name](**options)
