@@ -38,7 +38,7 @@ class Metric:
         log_axis: whether plots draw it on a logarithmic axis.
 
     Raises:
-        ValueError: if the name is empty or that of a built-in metric.
+        ValueError: if the name is empty, `loss` or that of a built-in metric.
         TypeError: if `function` cannot be called or `higher_is_better` is not a bool.
 
     Example:
@@ -71,8 +71,8 @@ class Metric:
                 f"expected the metric to have a name of letters, digits and '_ .@+-', got {self.name!r}; give it one "
                 'with kk.Metric(..., name="my_metric")'
             )
-        if self.name in BUILT_IN:
-            raise ValueError(f"{self.name!r} is the name of a built-in metric; choose another with name=")
+        if self.name in BUILT_IN or self.name == "loss":  # which has a column of its own in a run's history
+            raise ValueError(f"{self.name!r} is the name of a built-in metric or loss; choose another with name=")
 
     def __call__(self, labels, probabilities, class_names=None):
         """Return the value as a float, NaN where the labels lack what it needs; see `kagglekit.metrics.score`."""

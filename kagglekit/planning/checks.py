@@ -133,6 +133,8 @@ def _constant_rate(recipe, stage, model):
 def _score(model, images, targets):
     probabilities = with_probabilities(model)(images, training=False).numpy()
     labels = targets.argmax(axis=1)
+    if not np.isfinite(probabilities).all():  # of a network that went astray, which is what is looked for
+        return {"loss": np.nan, "accuracy": 0.0}
     return {
         "loss": metrics.score("log_loss", labels, probabilities),
         "accuracy": metrics.score("accuracy", labels, probabilities),

@@ -67,7 +67,6 @@ class HeldOut(keras.callbacks.Callback):
         stage: name of the stage, for the history.
         patience: stop after so many epochs without a better metric and go back to the best weights; 0 keeps the last,
             and so does a fold whose labels do not define the metric.
-        class_names: as `metrics.score` takes them.
 
     Attributes:
         rows: history of the stage, a row for each epoch.
@@ -133,9 +132,18 @@ def swap_averages(momentum, *, resumed):
 
 
 def held_out_scores(setup, labels, probabilities):
-    """Return an epoch's `held_out_loss` and `held_out_score`, as a `Setup` scores; nothing where no row is held out."""
+    """Return an epoch's `held_out_loss` and `held_out_score`, as a `Setup` scores; nothing where no row is held out.
+
+    Raises:
+        FloatingPointError: if a prediction is NaN or infinite, as after a last step that went too far.
+    """
     if not len(labels):
         return {}
+    if not np.isfinite(probabilities).all():
+        raise FloatingPointError(
+            "the network predicts NaN or infinity for images of the validation fold; lower the learning rate, or look "
+            "at the images with kk.check_images(comp)"
+        )
     return {
         "held_out_loss": metrics.score(setup.task.error, labels, probabilities, setup.task),
         "held_out_score": metrics.score(setup.metric, labels, probabilities, setup.task, setup.class_names),

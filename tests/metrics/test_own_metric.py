@@ -156,6 +156,7 @@ def test_a_mistake_in_it_is_found_when_the_competition_is_loaded(comp):
     ("error", "message", "function", "given"),
     [
         (ValueError, "'auc' is the name of a built-in metric", mean_doubt, {"name": "auc"}),
+        (ValueError, "'loss' is the name of a built-in metric or loss", mean_doubt, {"name": "loss"}),
         (ValueError, "expected the metric to have a name .* got '<lambda>'", lambda a, b: 0, {}),
         (TypeError, "expected a function of labels and probabilities, got 'auc'", "auc", {}),
         (TypeError, "expected higher_is_better to be .* got 'max'", mean_doubt, {"higher_is_better": "max"}),

@@ -2,12 +2,16 @@
 
 import math
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
 
 import kagglekit as kk
-from kagglekit.training.callbacks import HeldOut
+from kagglekit.metrics import find_metric
+from kagglekit.tasks import find_task
+from kagglekit.training.callbacks import HeldOut, held_out_scores
+from kagglekit.training.setup import Setup
 
 WARNING = "auc is not defined on these 8 rows and counts as NaN: it needs rows of a class and rows of another"
 
@@ -50,18 +54,30 @@ def test_refit_plots_and_predictions_bear_it(run):
 
 def test_the_last_weights_are_kept_where_the_metric_is_never_defined():
     """Three epochs of rows of one class, then of two: a number is better than none, and the patience begins there."""
-    import keras
-
-    model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1, use_bias=False)])
-    model.compile("sgd")
-    epochs = iter([[1, 1], [1, 1], [0, 1], [0, 1], [0, 1]])
-    watcher = HeldOut(lambda: (np.array([[0.6, 0.4], [0.4, 0.6]]), np.array(next(epochs)), None), "auc",
-                      "single_label", "training", patience=2)  # fmt: skip
-    watcher.set_model(model)
+    seen = iter([[1, 1], [1, 1], [0, 1], [0, 1], [0, 1]])
+    setup = make_setup("auc")
+    watcher = HeldOut(
+        setup, lambda: (np.array([[0.6, 0.4], [0.4, 0.6]]), np.array(next(seen)), None), "any", patience=2
+    )
+    watcher.set_model(setup.model)
     for epoch in range(5):
-        model.layers[-1].kernel.assign([[epoch]])
+        setup.model.layers[-1].bias.assign([epoch, 0])
         watcher.on_epoch_begin(epoch)
         watcher.on_epoch_end(epoch)
         assert watcher.ended == (epoch == 4)
-        assert watcher.state["weights"][0].item() == min(epoch, 2)
-    assert watcher.state["best"] == 1
+        assert watcher.weights[-1][0] == min(epoch, 2)
+    assert watcher.best == 1
+
+
+def test_predictions_that_are_no_numbers_stop_the_training():
+    """After the last step of an epoch the weights may be NaN though no loss was."""
+    broken = np.array([[0.6, 0.4], [np.nan, np.nan]])
+    with pytest.raises(FloatingPointError, match="predicts NaN or infinity .* lower the learning rate"):
+        held_out_scores(make_setup("accuracy"), np.array([0, 1]), broken)
+
+
+def make_setup(metric):
+    model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(2, activation="softmax")])
+    model.compile("sgd")
+    task, recipe = find_task("single_label"), kk.Recipe(backbone="small_cnn", weights=None)
+    return Setup(recipe, lambda size: model, task=task, class_names=["0", "1"], metric=find_metric(metric))
