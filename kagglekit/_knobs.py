@@ -4,11 +4,13 @@ import dataclasses
 import re
 
 from kagglekit._checks import check_choice
+from kagglekit.augment import check_policy
+from kagglekit.augment.mix import MIXES
 
-# What the stages know by these names; a recipe is checked without loading any of them.
+# What the stages know by these names; a recipe is checked without loading any framework.
 CHOICES = {
     "resize": ("squash", "short_side_crop", "letterbox"),
-    "mix": ("none", "mixup", "cutmix", "fmix", "mixup_cutmix"),
+    "mix": MIXES,
     "sampling": ("none", "label_shuffling", "balanced", "square_root"),
     "class_weights": ("none", "inverse_frequency", "effective_number"),
     "pooling": ("avg", "max", "concat", "gem"),
@@ -79,8 +81,8 @@ def in_one_form(recipe):
         formed["unfrozen_layers"] = tuple(shares)
     if recipe.weights is not None:
         formed["weights"] = str(recipe.weights)  # a Path is no plain value
-    if isinstance(recipe.policy, list | tuple):
-        formed["policy"] = tuple(tuple(pair) for pair in recipe.policy)
+    ops = check_policy(recipe.policy)
+    formed["policy"] = recipe.policy if isinstance(recipe.policy, str) else ops
     for knob, like in (("preprocess", "circle_crop"), ("numeric", "age"), ("categorical", "site")):
         names = getattr(recipe, knob)
         if not isinstance(names, list | tuple):

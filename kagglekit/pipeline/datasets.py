@@ -113,9 +113,10 @@ def eval_dataset(records, recipe, parts, *, view="identity", cache=False, parall
         the recipe names columns, a dict stands in place of the images, as in `train_dataset`.
 
     Raises:
-        as `train_dataset`.
+        as `train_dataset`, and a ValueError for an unknown view, or one that swaps the sides of images that are not
+            square.
     """
-    check_view(view)
+    check_view(view, recipe.image_size)
     batches = Batches(records, recipe, parts, view, workers=None if parallel_calls is None else 0)
     index = batches.pictures.reader.index
     labels, ids, columns = index["label"], index["image_id"], metadata_of(records, recipe, parts)

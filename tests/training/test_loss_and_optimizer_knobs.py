@@ -8,7 +8,6 @@ from tqdm import tqdm
 
 import kagglekit as kk
 from kagglekit._knobs import CHOICES
-from kagglekit.augment.mix import MIXES
 from kagglekit.models.heads import KINDS, NECKS
 from kagglekit.models.losses import LOSSES, TASK_LOSSES
 from kagglekit.models.optimizers import OPTIMIZERS, SCHEDULES, make_optimizer, make_schedule
@@ -26,7 +25,7 @@ KNOBS = {
 
 def test_a_recipe_knows_the_names_that_the_stages_know():
     known = {
-        "mix": MIXES, "sampling": SAMPLINGS, "class_weights": CLASS_WEIGHTS, "pooling": POOLINGS, "head": KINDS,
+        "sampling": SAMPLINGS, "class_weights": CLASS_WEIGHTS, "pooling": POOLINGS, "head": KINDS,
         "neck": NECKS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES,
         # The losses without those that need more than targets: the classes' weights (the knob `class_weights` gives
         # them to any loss), or a teacher.
