@@ -48,7 +48,7 @@ def drawn(ax):
 def test_a_sample_is_what_training_is_fed(workspace, resize, policy):
     records, recipe = make_records(), RECIPE.replace(resize=resize, policy=policy, augment_strength=0.7)
     samples, labels = Samples(records, recipe, [0, 1]), records.index([0, 1])["label"]
-    order = EpochOrder(np.ones(8), labels, recipe, records.mean_bytes([0, 1]))
+    order = EpochOrder(np.ones(8), labels, records.mean_bytes([0, 1]), batch_size=recipe.batch_size, seed=recipe.seed)
     for epoch in (0, 3):
         batches = kk.train_dataset(records, recipe, [0, 1], start_epoch=epoch, epochs=1)
         fed = np.concatenate([images for images, _ in batches])

@@ -7,13 +7,14 @@ import pytest
 from tqdm import tqdm
 
 import kagglekit as kk
-from kagglekit._knobs import CHOICES
+from kagglekit._knobs import CHOICES, PREPROCESS
+from kagglekit.models.backbones import ACTIVATIONS
 from kagglekit.models.heads import KINDS, NECKS
 from kagglekit.models.losses import LOSSES, TASK_LOSSES
 from kagglekit.models.optimizers import OPTIMIZERS, SCHEDULES, make_optimizer, make_schedule
 from kagglekit.models.pooling import POOLINGS
-from kagglekit.pipeline.sampling import CLASS_WEIGHTS, SAMPLINGS
 from kagglekit.predictions.metrics import accuracy
+from kagglekit.records import preprocess
 from kagglekit.training.fold_trainer import FoldTrainer
 from kagglekit.training.networks import loss_of
 
@@ -25,7 +26,7 @@ KNOBS = {
 
 def test_a_recipe_knows_the_names_that_the_stages_know():
     known = {
-        "sampling": SAMPLINGS, "class_weights": CLASS_WEIGHTS, "pooling": POOLINGS, "head": KINDS,
+        "pooling": POOLINGS, "head": KINDS, "activation": ACTIVATIONS,
         "neck": NECKS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES,
         # The losses without those that need more than targets: the classes' weights (the knob `class_weights` gives
         # them to any loss), or a teacher.
@@ -33,6 +34,9 @@ def test_a_recipe_knows_the_names_that_the_stages_know():
     }  # fmt: skip
     for knob, names in known.items():
         assert set(CHOICES[knob]) == set(names), knob
+    assert set(PREPROCESS) == set(preprocess.PREPROCESS)
+    for name in CHOICES["initializer"]:
+        assert keras.initializers.get(name)((2, 2)).shape == (2, 2)
 
 
 @pytest.mark.parametrize("knob", ["loss", "optimizer", "schedule"])
