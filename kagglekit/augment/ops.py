@@ -50,6 +50,7 @@ class Op:
     kind: str
     draw: Callable
     apply: Callable
+    _: dataclasses.KW_ONLY
     shown: float = 1.0
     border: str = "replicate"
     scales: bool = True
@@ -84,13 +85,13 @@ def _dihedral(number, size):
 
 
 def _automatic(draw, shown=1.0):
-    return Op("image", draw, lambda image, steps: automatic.apply_steps(image, steps, OPS), shown)
+    return Op("image", draw, lambda image, steps: automatic.apply_steps(image, steps, OPS), shown=shown)
 
 
 _RGB = range(3, 4)
 OPS = {
-    "window": Op("window", move.draw_window, move.window_in, 0.7),
-    "random_resized_crop": Op("window", move.draw_random_resized_crop, move.window_in, 0.7),
+    "window": Op("window", move.draw_window, move.window_in, shown=0.7),
+    "random_resized_crop": Op("window", move.draw_random_resized_crop, move.window_in, shown=0.7),
     "flip_horizontal": Op(
         "geometric", draw_chance, lambda flip, size: move.flip_matrix(horizontal=flip), scales=False, views=("hflip",)
     ),
@@ -98,59 +99,75 @@ OPS = {
         "geometric", draw_chance, lambda flip, size: move.flip_matrix(vertical=flip), scales=False, views=("vflip",)
     ),
     "dihedral": Op("geometric", move.draw_dihedral, _dihedral, scales=False, views=DIHEDRAL[1:]),
-    "rotation": Op("geometric", move.draw_rotation, lambda degrees, size: move.rotation_matrix(degrees), 30, "reflect"),
-    "shear_x": Op("geometric", move.draw_shear, lambda shear, size: move.shear_matrix(x=shear), 0.3, "reflect"),
-    "shear_y": Op("geometric", move.draw_shear, lambda shear, size: move.shear_matrix(y=shear), 0.3, "reflect"),
-    "zoom": Op("geometric", move.draw_zoom, lambda factor, size: move.zoom_matrix(factor), 0.5, "reflect"),
+    "rotation": Op(
+        "geometric", move.draw_rotation, lambda degrees, size: move.rotation_matrix(degrees), shown=30, border="reflect"
+    ),
+    "shear_x": Op(
+        "geometric", move.draw_shear, lambda shear, size: move.shear_matrix(x=shear), shown=0.3, border="reflect"
+    ),
+    "shear_y": Op(
+        "geometric", move.draw_shear, lambda shear, size: move.shear_matrix(y=shear), shown=0.3, border="reflect"
+    ),
+    "zoom": Op("geometric", move.draw_zoom, lambda factor, size: move.zoom_matrix(factor), shown=0.5, border="reflect"),
     # Whole pixels, so that a shift alone blurs nothing
     "shift": Op(
         "geometric",
         move.draw_shift,
         lambda shift, size: move.shift_matrix(round(shift[0] * size[0]), round(shift[1] * size[1])),
-        0.2,
+        shown=0.2,
     ),
     "rotation_normal": Op(
-        "geometric", move.draw_rotation_normal, lambda degrees, size: move.rotation_matrix(degrees), 30, "reflect"
+        "geometric",
+        move.draw_rotation_normal,
+        lambda degrees, size: move.rotation_matrix(degrees),
+        shown=30,
+        border="reflect",
     ),
     "shear_normal": Op(
         "geometric",
         move.draw_rotation_normal,
         lambda degrees, size: move.shear_matrix(x=tan(radians(degrees))),
-        15,
-        "reflect",
+        shown=15,
+        border="reflect",
     ),
     "zoom_normal": Op(
-        "geometric", move.draw_zoom_normal, lambda factors, size: move.zoom_matrix(*factors), 0.3, "reflect"
+        "geometric",
+        move.draw_zoom_normal,
+        lambda factors, size: move.zoom_matrix(*factors),
+        shown=0.3,
+        border="reflect",
     ),
-    "shift_normal": Op("geometric", move.draw_shift_normal, lambda shift, size: move.shift_matrix(*shift), 20),
-    "brightness": Op("colour", draw_factor, colour.brightness, 0.5),
-    "brightness_shift": Op("colour", colour.draw_brightness_shift, colour.brightness_shift, 0.3),
-    "contrast": Op("colour", draw_factor, colour.contrast, 0.7),
-    "saturation": Op("colour", draw_factor, colour.saturation, 0.9, channels=_RGB),
-    "hue": Op("colour", colour.draw_hue, colour.hue, 0.3, channels=_RGB),
+    "shift_normal": Op("geometric", move.draw_shift_normal, lambda shift, size: move.shift_matrix(*shift), shown=20),
+    "brightness": Op("colour", draw_factor, colour.brightness, shown=0.5),
+    "brightness_shift": Op("colour", colour.draw_brightness_shift, colour.brightness_shift, shown=0.3),
+    "contrast": Op("colour", draw_factor, colour.contrast, shown=0.7),
+    "saturation": Op("colour", draw_factor, colour.saturation, shown=0.9, channels=_RGB),
+    "hue": Op("colour", colour.draw_hue, colour.hue, shown=0.3, channels=_RGB),
     "grey": Op("colour", draw_chance, colour.grey, channels=_RGB),
-    "posterize": Op("image", tone.draw_posterize, tone.posterize, 6),
-    "solarize": Op("image", tone.draw_solarize, tone.solarize, 0.6),
-    "solarize_add": Op("image", tone.draw_solarize_add, tone.solarize_add, 0.4),
+    "posterize": Op("image", tone.draw_posterize, tone.posterize, shown=6),
+    "solarize": Op("image", tone.draw_solarize, tone.solarize, shown=0.6),
+    "solarize_add": Op("image", tone.draw_solarize_add, tone.solarize_add, shown=0.4),
     "invert": Op("image", draw_chance, tone.invert),
     "autocontrast": Op("image", draw_chance, tone.autocontrast),
     "equalize": Op("image", draw_chance, tone.equalize),
     "sharpness": Op("image", draw_factor, filters.sharpness),
-    "blur": Op("image", filters.draw_blur, filters.gaussian_blur, 3),
-    "noise": Op("image", filters.draw_noise, filters.gaussian_noise, 0.15),
-    "jpeg": Op("image", filters.draw_jpeg, filters.jpeg, 0.95),
-    "channel_jitter": Op("image", filters.draw_channel_jitter, filters.channel_jitter, 0.4),
+    "blur": Op("image", filters.draw_blur, filters.gaussian_blur, shown=3),
+    "noise": Op("image", filters.draw_noise, filters.gaussian_noise, shown=0.15),
+    "jpeg": Op("image", filters.draw_jpeg, filters.jpeg, shown=0.95),
+    "channel_jitter": Op("image", filters.draw_channel_jitter, filters.channel_jitter, shown=0.4),
     "channel_dropout": Op("image", filters.draw_channel_dropout, filters.channel_dropout, channels=range(2, _MOST)),
-    "cutout": Op("image", masks.draw_cutout, masks.hide, 0.4),
+    "cutout": Op("image", masks.draw_cutout, masks.hide, shown=0.4),
     "erasing": Op("image", masks.draw_erasing, masks.hide),
     "erasing_mean": Op("image", masks.draw_erasing_mean, masks.hide),
-    "hide_and_seek": Op("image", masks.draw_hide_and_seek, masks.hide, 0.4),
+    "hide_and_seek": Op("image", masks.draw_hide_and_seek, masks.hide, shown=0.4),
     "grid_mask": Op("image", masks.draw_grid_mask, masks.hide),
     "coarse_dropout": Op("image", masks.draw_coarse_dropout, masks.hide),
     "autoaugment_imagenet": _automatic(partial(automatic.draw_autoaugment, table="imagenet")),
     "autoaugment_cifar10": _automatic(partial(automatic.draw_autoaugment, table="cifar10")),
     "autoaugment_svhn": _automatic(partial(automatic.draw_autoaugment, table="svhn")),
-    "randaugment": _automatic(automatic.draw_randaugment, 9),
+    "randaugment": _automatic(automatic.draw_randaugment, shown=9),
     "trivialaugment": _automatic(automatic.draw_trivialaugment),
-    "augmix": Op("image", automatic.draw_augmix, lambda image, mixture: automatic.apply_augmix(image, mixture, OPS), 5),
+    "augmix": Op(
+        "image", automatic.draw_augmix, lambda image, mixture: automatic.apply_augmix(image, mixture, OPS), shown=5
+    ),
 }

@@ -6,8 +6,7 @@ import tensorflow as tf
 from sklearn.datasets import load_sample_images
 
 import kagglekit as kk
-from kagglekit.augment import OPS, apply, check_policy, draw
-from kagglekit.augment.ops import Op
+from kagglekit.augment import OPS, Op, apply, check_policy, draw
 
 # Of lower contrast than it is, so that stretching changes it
 PHOTO = load_sample_images().images[0][100:148, 200:264] // 4 * 3 + 20
