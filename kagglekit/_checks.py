@@ -11,7 +11,7 @@ def nearest(name, choices):
 
 def check_choice(argument, value, choices):
     """Raise `ValueError` with the nearest name unless `value` is one of `choices`."""
-    if value not in choices:
+    if value not in list(choices):  # a value that cannot be a key is none of them, too
         known = ", ".join(repr(choice) for choice in choices)
         raise ValueError(f"expected {argument} to be one of {known}, got {value!r}.{nearest(value, choices)}")
 

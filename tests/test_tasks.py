@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 import kagglekit as kk
+from kagglekit import metrics
 from kagglekit.competition.layouts.labels import read_labels
-from kagglekit.predictions import metrics
 from kagglekit.tasks import TASKS, Ordinal, SingleLabel, Task, find_task
 
 NAMES = ["0", "1", "2"]

@@ -9,7 +9,6 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from kagglekit._checks import check_choice
 from kagglekit._random import batch_generator
 from kagglekit.augment.mix import MIXES
 from kagglekit.augment.views import check_view
@@ -58,12 +57,12 @@ def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights
     >>> images.dtype.name, labels.shape.as_list()
     ('float32', [64, 10])
     """
-    check_choice("mix", recipe.mix, MIXES)
     parts = records.with_copies(folds)
     batches = Batches(records, recipe, parts, workers=None if parallel_calls is None else 0)
     index = batches.pictures.reader.index
     labels, classes = index["label"], len(records.class_names)
-    order = EpochOrder(_expected(records, recipe, labels), labels, recipe, records.mean_bytes(parts))
+    expected, size = _expected(records, recipe, labels), records.mean_bytes(parts)
+    order = EpochOrder(expected, labels, size, batch_size=recipe.batch_size, seed=recipe.seed)
     row_weights = _row_weights(records, recipe, index["image_id"], labels, weights)
     columns = metadata_of(records, recipe, parts)
     steps, mix = order.steps, MIXES[recipe.mix]
@@ -113,9 +112,10 @@ def eval_dataset(records, recipe, parts, *, view="identity", cache=False, parall
         the recipe names columns, a dict stands in place of the images, as in `train_dataset`.
 
     Raises:
-        as `train_dataset`.
+        as `train_dataset`, and a ValueError for an unknown view, or one that swaps the sides of images that are not
+            square.
     """
-    check_view(view)
+    check_view(view, recipe.image_size)
     batches = Batches(records, recipe, parts, view, workers=None if parallel_calls is None else 0)
     index = batches.pictures.reader.index
     labels, ids, columns = index["label"], index["image_id"], metadata_of(records, recipe, parts)
