@@ -5,9 +5,9 @@ import re
 
 from kagglekit._checks import check_choice, nearest
 from kagglekit.metrics import Metric, find_metric
-from kagglekit.tasks import Task, find_task
+from kagglekit.tasks import TASKS, Task, find_task
 
-SUBMISSION_FORMS = ("labels", "label lists", "probabilities", "one probability", "values")
+SUBMISSION_FORMS = tuple(dict.fromkeys(form for task in TASKS.values() for form in task.forms))
 
 
 @dataclasses.dataclass(frozen=True)
