@@ -9,7 +9,7 @@ import pandas as pd
 from kagglekit import _paths
 from kagglekit._checks import check_unique, first_few
 from kagglekit._files import content_hash
-from kagglekit.metrics import Metric, find_metric
+from kagglekit.metrics import Metric, find_metric, try_out
 from kagglekit.tasks import SINGLE_LABEL, Task, find_task
 
 
@@ -29,7 +29,7 @@ class Competition:
         sample_submission: DataFrame of text as the organiser gave it, or None.
         id_column, label_column: their names in the organiser's files.
         metric: name of the metric that the competition is scored by, or a `kk.Metric` of your own; it is held as a
-            `Metric`.
+            `Metric`. Defaults to what is usual for the task.
         task: what a label is, a `kagglekit.tasks.Task` or its name. `"single_label"`: text, the class. `"ordinal"`: the
             same, of classes that stand in an order (grades). `"multi_label"`: a tuple of class names, perhaps empty.
             `"regression"`: a float, or a tuple of them. `"distribution"`: a tuple of floats, one for each class, that
@@ -47,7 +47,7 @@ class Competition:
     sample_submission: pd.DataFrame | None = None
     id_column: str = "id"
     label_column: str = "label"
-    metric: str | Metric = "accuracy"
+    metric: str | Metric | None = None
     task: Task = SINGLE_LABEL
     classes: tuple | None = None
     submission_form: str | None = None
@@ -55,7 +55,7 @@ class Competition:
 
     def __post_init__(self):
         object.__setattr__(self, "task", find_task(self.task))
-        object.__setattr__(self, "metric", find_metric(self.metric, self.task))
+        object.__setattr__(self, "metric", find_metric(self.metric or self.task.metric, self.task))
         check_unique("train image_id", self.train["image_id"])
         check_unique("test image_id", self.test["image_id"])
         empty = self.train.loc[self.train["label"].isna() | (self.train["label"] == ""), "image_id"]
@@ -64,6 +64,8 @@ class Competition:
         self.task.check_labels(self.train["label"], self.label_column)
         if self.classes is None:
             object.__setattr__(self, "classes", self.task.class_names(self.train["label"], self.label_column))
+        if not self.metric.built_in:  # a mistake in it would show after an epoch of training
+            try_out(self.metric, self.targets, self.task, self.class_names)
 
     @property
     def class_names(self):

@@ -83,16 +83,14 @@ class Metric:
             )
             return math.nan
         try:
-            value = self.function(labels, probabilities, **({"class_names": class_names} if self._takes_names else {}))
+            names = {"class_names": class_names} if self._takes_names else {}
+            return float(self.function(labels, probabilities, **names))
         except Exception as error:
             error.add_note(
-                f"It was raised by the metric {self.name!r} on {len(labels)} rows; where rows do not define it, let it "
-                "return NaN, or say so with kk.Metric(..., needs=...)"
+                f"It was raised by the metric {self.name!r} on {len(labels)} rows: it is to return one number, and NaN "
+                "where rows do not define it; kk.Metric(..., needs=...) can say what they lack"
             )
             raise
-        if np.ndim(value) != 0 or not np.isrealobj(value):
-            raise TypeError(f"expected the metric {self.name!r} to return one number, got {value!r}")
-        return float(value)
 
     @property
     def worst(self):
@@ -130,9 +128,14 @@ class Metric:
         return self.tasks is None or task.is_one_of(self.tasks) or self.name in (task.metric, task.error)
 
     @property
+    def built_in(self):
+        """Whether it is one of the kit's, which its name alone finds again."""
+        return BUILT_IN.get(self.name) is self
+
+    @property
     def key(self):
         """What names the metric in a run's identity: the name; of your own, with direction and source."""
-        if BUILT_IN.get(self.name) is self:
+        if self.built_in:
             return self.name
         try:
             source = source_hash(self.function)
@@ -154,7 +157,7 @@ class Metric:
         return hash(self.name)
 
     def __reduce__(self):  # a worker process gets the built-in metric itself
-        return (_built_in, (self.name,)) if BUILT_IN.get(self.name) is self else super().__reduce__()
+        return (_built_in, (self.name,)) if self.built_in else super().__reduce__()
 
     def __str__(self):
         return self.name

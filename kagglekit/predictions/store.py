@@ -28,7 +28,8 @@ class Predictions:
         oof_folds: fold numbers `(rows,)`.
         test_ids: ids of the submission's rows.
         test: float64 array `(test rows, classes)`.
-        metric: the metric that `score` is of: a name, or a `Metric`, as which it is held.
+        metric: the metric that `score` is of: a name, or a `Metric`, as which it is held. Defaults to what is usual for
+            the task.
         task: a `kagglekit.tasks.Task` or its name; it decides what a row may hold.
         per: `"image"` or `"row"` (of the submission); None: as the ids show.
         info: where they come from: views, size, runs, weights.
@@ -46,14 +47,14 @@ class Predictions:
     oof_folds: np.ndarray
     test_ids: np.ndarray
     test: np.ndarray
-    metric: str | metrics.Metric = "accuracy"
+    metric: str | metrics.Metric | None = None
     task: Task = SINGLE_LABEL
     per: str | None = None
     info: dict = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         object.__setattr__(self, "task", find_task(self.task))
-        object.__setattr__(self, "metric", metrics.find_metric(self.metric, self.task))
+        object.__setattr__(self, "metric", metrics.find_metric(self.metric or self.task.metric, self.task))
         object.__setattr__(self, "oof_labels", self.task.as_labels(self.oof_labels))
         object.__setattr__(self, "oof_folds", np.asarray(self.oof_folds, np.int64))
         for part in ("oof", "test"):
@@ -74,7 +75,7 @@ class Predictions:
         return metrics.score(self.metric, self.oof_labels, self.oof, self.task, self.class_names)
 
     @classmethod
-    def from_frame(cls, test, oof=None, *, name="foreign", id_column=None, metric="accuracy", task=SINGLE_LABEL):
+    def from_frame(cls, test, oof=None, *, name="foreign", id_column=None, metric=None, task=SINGLE_LABEL):
         """Bring in the probabilities of any model.
 
         Args:
@@ -83,7 +84,7 @@ class Predictions:
                 known, `fold`. Defaults to none.
             name: short name.
             id_column: name of the id column. Defaults to the first.
-            metric: name of the metric, or a `Metric`.
+            metric: name of the metric, or a `Metric`. Defaults to what is usual for the task.
             task: as in `Competition`.
 
         Example:
