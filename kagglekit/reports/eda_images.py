@@ -3,11 +3,11 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
+from kagglekit.audit.scan import scan
 from kagglekit.audit.thumbnails import rows_of_class, small_images, with_channels
 from kagglekit.reports.drawing import SECOND, bare, say, short, show
 
 _SIDE = 160  # pixels of a picture in a grid
-_MEAN_SIDE = 64
 
 
 def plot_images(comp, *, per_class=4, most=12, seed=0):
@@ -59,7 +59,7 @@ def plot_mean_images(comp, *, per_class=100, most=24, seed=0):
     rng = np.random.default_rng(seed)
     chosen = [rng.permutation(part)[:per_class] for part in rows.values()]
     sources = comp.train["source"].iloc[np.concatenate(chosen)].tolist()
-    pictures = small_images(comp.root, sources, _MEAN_SIDE, square=True, title="averaging the classes")
+    pictures = (facts.colours for facts in scan(comp, sources))
     columns = min(6, len(rows))
     lines = -(-len(rows) // columns)
     figure, axes = plt.subplots(
@@ -134,7 +134,7 @@ def _mean_of(pictures, number):
     """Return the mean of the next `number` pictures as they come, and how many could be read."""
     total, count = None, 0
     for pixels in (next(pictures) for _ in range(number)):
-        if pixels is not None:
+        if pixels.size:  # else unreadable
             pixels = pixels.astype(np.float64)
             channels = pixels.shape[-1] if total is None else max(pixels.shape[-1], total.shape[-1])
             pixels = with_channels(pixels, channels)
