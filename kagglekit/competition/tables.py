@@ -12,6 +12,7 @@ import pandas as pd
 from kagglekit import _paths
 from kagglekit._checks import check_choice, check_unique, first_few
 from kagglekit._files import content_hash
+from kagglekit.competition.columns import RESERVED, metadata_columns
 
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 TASKS = ("single_label", "multi_label", "regression", "distribution")
@@ -93,6 +94,11 @@ class Competition:
         return label_targets(self.train["label"], self.classes, self.task)
 
     @property
+    def metadata_columns(self):
+        """Names of the columns of `train` that are metadata, as a list: none that the kit itself gives a meaning."""
+        return metadata_columns(self.train)
+
+    @property
     def workspace(self):
         """Folder for records, runs, tuning studies and executed notebooks."""
         return _paths.workspace() / self.name
@@ -100,9 +106,7 @@ class Competition:
     @property
     def hash(self):
         """Names the rows: equal ids, labels, groups and sources give equal text. Pixels are hashed by the records."""
-        columns = [
-            column for column in ("image_id", "id", "source", "label", "group", "copy_of") if column in self.train
-        ]
+        columns = [column for column in RESERVED if column in self.train]
         # Piece by piece: one text of millions of rows would be the largest thing in memory
         pieces = [
             content_hash(table.iloc[first : first + 2_000][names].to_numpy().tolist(), length=32)

@@ -11,8 +11,6 @@ from kagglekit.audit.thumbnails import label_values, rows_of_class
 from kagglekit.competition.tables import as_series
 from kagglekit.reports.drawing import COLOUR, PARTS, SECOND, say, short
 
-_NO_METADATA = ("image_id", "id", "source", "label", "group")
-
 
 def plot_class_counts(comp, *, most=40, ax=None):
     """Draw what the labels are: images per class, or a histogram of targets, or the mean distribution.
@@ -52,7 +50,7 @@ def plot_class_counts(comp, *, most=40, ax=None):
 
 def plot_missing(comp, *, ax=None):
     """Draw the share of missing cells (empty text) of each metadata column and of `group`, train against test."""
-    columns = [column for column in comp.train if column not in _NO_METADATA[:4]]
+    columns = [*comp.metadata_columns, *(["group"] if "group" in comp.train else [])]
     tables = {"train": comp.train, "test": comp.test} if len(comp.test) else {"train": comp.train}
     shares = pd.DataFrame(
         {
@@ -129,9 +127,9 @@ def plot_metadata(comp, column, *, most=12, ax=None):
     Raises:
         ValueError: if there is no such column.
     """
-    if column not in comp.train or column in _NO_METADATA[:4]:
-        known = [name for name in comp.train if name not in _NO_METADATA[:4]]
-        raise ValueError(f"no metadata column {column!r}; there are {first_few(known, most=20) or 'none'}")
+    if column not in comp.metadata_columns:
+        known = first_few(comp.metadata_columns, most=20) or "none"
+        raise ValueError(f"no metadata column {column!r}; there are {known}")
     cells = comp.train[column].reset_index(drop=True)
     given = ~missing_cells(cells)
     numbers = as_numbers(cells)
