@@ -249,7 +249,8 @@ def _twins(groups):
 def _groups(comp):
     if "group" not in comp.train:
         return []
-    sizes = comp.train["group"].value_counts()
+    known = comp.train["group"] != ""  # an image of an unknown group is a group of its own
+    sizes = comp.train["group"].where(known, np.arange(len(known))).value_counts()
     finding = f"{len(sizes)} groups of {sizes.min()} to {sizes.max()} images, median {sizes.median():g}"
     largest = sizes.iloc[0] / len(comp.train)
     return [("groups", finding, (
