@@ -48,20 +48,17 @@ def scan(comp, images=None):
     path, lines = _lines(comp)
     # Of rows that show the same image, one is enough
     missing = {name: row for row, name in enumerate(names) if not _is_known(lines, name, stamps[row])}
-    found = {}
-    try:
-        with warnings.catch_warnings():
-            # PIL warns of large images at a limit of its own; here MAX_PIXELS decides.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            decoded = parallel_map(
-                "looking at images", lambda row: image_facts(comp.root, images[row]), list(missing.values())
-            )
-            for (name, row), facts in zip(missing.items(), decoded, strict=True):
-                found[name] = stamps[row], facts
-    finally:  # an interrupted scan goes on where it stopped
-        lines |= found
-        if any(stamp is not None for stamp, _ in found.values()):
-            _write(path, lines)
+    if missing:
+        found = {}
+        try:
+            for name, facts in zip(
+                missing, _decoded(comp.root, [images[row] for row in missing.values()]), strict=True
+            ):
+                found[name] = stamps[missing[name]], facts
+        finally:  # an interrupted scan goes on where it stopped
+            lines |= found
+            if any(stamp is not None for stamp, _ in found.values()):
+                _write(path, lines)
     return [lines[name][1] for name in names]
 
 
@@ -72,6 +69,14 @@ def known_facts(comp, images):
     return [
         lines[name][1] if _is_known(lines, name, stamp) else None for name, stamp in zip(names, stamps, strict=True)
     ]
+
+
+def _decoded(root, images):
+    """Iterate over the `Facts` of images, in order."""
+    with warnings.catch_warnings():
+        # PIL warns of large images at a limit of its own; here MAX_PIXELS decides.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        yield from parallel_map("looking at images", lambda image: image_facts(root, image), images)
 
 
 def _identities(root, images):
@@ -111,18 +116,19 @@ def _read(path, origin):
     try:
         with np.load(path, allow_pickle=False) as stored:
             head = json.loads(stored["lines"].tobytes())
-            if head["origin"] != origin:
-                return {}
-            columns = {name: stored[name] for name in _SHAPES}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # damaged: made anew
+            return _parsed(head["lines"], {name: stored[name] for name in _SHAPES}) if head["origin"] == origin else {}
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):  # damaged: made anew
         return {}
+
+
+def _parsed(rows, columns):
     lines, ends = {}, dict.fromkeys(columns, 0)
-    for name, stamp, sizes, *texts in head["lines"]:
+    for name, stamp, sizes, *texts in rows:
         arrays = []
         for (column, shape), size in zip(_SHAPES.items(), sizes, strict=True):
             ends[column] += size
             arrays.append(columns[column][ends[column] - size : ends[column]].reshape(shape))
-        lines[name] = stamp, Facts(*texts, *arrays)
+        lines[name] = stamp, Facts._make([*texts, *arrays])  # of all fields, or an error
     return lines
 
 

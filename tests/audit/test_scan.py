@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import json
 import os
 import pickle
 
@@ -12,7 +13,7 @@ from conftest import write_photo
 from PIL import Image
 
 import kagglekit as kk
-from kagglekit.audit import facts, scan
+from kagglekit.audit import facts, likeness, scan
 from kagglekit.competition.sources import read_pixels
 
 PHOTOS = [f"{number:05d}" for number in range(12)]
@@ -181,6 +182,18 @@ def test_digest_and_colours_are_those_of_the_upright_pixels(comp):
         assert np.abs(found.colours.astype(int) - np.asarray(boxed)).max() <= 1
 
 
+def test_greys_are_those_that_near_duplicates_are_confirmed_on(comp):
+    images = odd_images(comp.root)
+    for image in (images[4], images[5], "train/00005.jpg"):
+        with Image.open(comp.root / image) as stored:
+            expected = likeness.thumbnails(stored.convert("RGB").convert("L"))
+        greys = facts.image_facts(comp.root, image).greys
+        assert np.array_equal(greys, expected) if min(stored.size) >= 32 else greys.size == 0
+    values = np.arange(48 * 40, dtype=np.float32).reshape(40, 48) * 20
+    expected = likeness.thumbnails(Image.fromarray(values * (255 / values.max())))
+    assert np.array_equal(facts.image_facts(comp.root, images[0]).greys, expected.round())
+
+
 def test_large_images_have_the_colours_of_their_squares(tmp_path):
     write_photo(tmp_path / "a.png", 1, size=(640, 320))
     pixels = read_pixels(tmp_path, "a.png").reshape(32, 10, 32, 20, 3)
@@ -208,6 +221,14 @@ def objects(path):
         np.savez(file, lines=np.array([os.getcwd], object))
 
 
+def other_lines(path):
+    with np.load(path) as stored:
+        head = json.loads(stored["lines"].tobytes())
+        head["lines"][3] = head["lines"][3][:5]
+        columns = {name: stored[name] for name in stored.files}
+    np.savez(path, **columns | {"lines": np.frombuffer(json.dumps(head).encode(), np.uint8)})
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -217,8 +238,9 @@ def objects(path):
         lambda path: path.write_bytes(path.read_bytes().replace(b"RGB", b"XYZ")),
         lambda path: path.write_bytes(pickle.dumps({"lines": []})),
         objects,
+        other_lines,
     ],
-    ids=["empty", "text", "truncated", "altered", "pickle", "objects"],
+    ids=["empty", "text", "truncated", "altered", "pickle", "objects", "other lines"],
 )
 def test_a_damaged_cache_is_made_anew(comp, forget, damage):
     expected = scan.scan(comp)
