@@ -8,6 +8,7 @@ import pandas as pd
 
 from kagglekit.inference.traced import inference, predict_rows
 from kagglekit.models.heads import with_probabilities
+from kagglekit.models.keras_graph import average_is_in_network, clear_session
 from kagglekit.models.split import split_at_features, split_below_trained
 from kagglekit.pipeline.datasets import eval_dataset, steps_per_epoch, train_dataset
 from kagglekit.pipeline.metadata import fitted_encoder
@@ -54,7 +55,7 @@ class FoldTrainer:
     def __init__(self, records, recipe, build_model, metric, store, folds=None):
         self.folds = records.folds if folds is None else folds
         self.records, self.recipe, self.metric, self.store = records, recipe, metric, store
-        keras.utils.clear_session()
+        clear_session()
         keras.utils.set_random_seed(recipe.seed)
         classes = len(records.class_names)
         offset, scale = _units(records)
@@ -154,7 +155,7 @@ class FoldTrainer:
         # Before the watcher, so that the average is what it sees and what stays in the network.
         averages = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if recipe.ema else []
         for callback in averages if about else []:
-            callback._ema_weights_in_model = True  # the state was kept after the swap, which Keras has no word for
+            average_is_in_network(callback)  # the state was kept after the swap
         if not watcher.ended and first < self.ends[stage]:
             network.fit(
                 batches(first),
