@@ -8,7 +8,7 @@ import pandas as pd
 
 from kagglekit.inference.traced import inference, predict_rows
 from kagglekit.models.heads import with_probabilities
-from kagglekit.models.keras_graph import average_is_in_network, clear_session
+from kagglekit.models.keras_graph import average_is_in_network, clear_session, seeds_from
 from kagglekit.models.split import split_at_features, split_below_trained
 from kagglekit.pipeline.datasets import eval_dataset, steps_per_epoch, train_dataset
 from kagglekit.pipeline.metadata import fitted_encoder
@@ -63,9 +63,10 @@ class FoldTrainer:
 
         def build(size):
             sized = recipe.replace(image_size=size, first_sizes=())
-            if build_model:
-                return build_model(classes, sized)
-            return model_from_recipe(classes, sized, task=records.task, offset=offset, scale=scale, encoder=encoder)
+            with seeds_from(recipe.seed):
+                if build_model:
+                    return build_model(classes, sized)
+                return model_from_recipe(classes, sized, task=records.task, offset=offset, scale=scale, encoder=encoder)
 
         self.model = build(recipe.image_size)
         self.saved = with_probabilities(self.model)
