@@ -80,10 +80,21 @@ def decays(optimizer, variable):
 
 
 def clear_session():
-    """`keras.utils.clear_session` without its loss of the global dtype policy."""
+    """`keras.utils.clear_session`, after which the global dtype policy is what it was; Keras's forgets it."""
     policy = keras.config.dtype_policy()
     keras.utils.clear_session()
     keras.config.set_dtype_policy(policy)
+
+
+@contextlib.contextmanager
+def precision(policy):
+    """Within the block, Keras's dtype policy of this thread is another; threads and processes start with float32."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 _own_seeds = contextvars.ContextVar("kagglekit_own_seeds", default=None)

@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 from kagglekit._files import content_hash, written_whole
 from kagglekit._parallel import worker_processes
 from kagglekit.competition.tables import row_folds
+from kagglekit.models.keras_graph import precision
 from kagglekit.pipeline.metadata import check_pixels_alone
 from kagglekit.predictions.metrics import check_metric
 from kagglekit.records.write import records_of
@@ -99,7 +100,8 @@ def _train_in_worker(run, make, fold, threads):
     with contextlib.suppress(RuntimeError):  # a worker that has trained a fold has its threads
         tf.config.threading.set_intra_op_parallelism_threads(threads)  # sums depend on their number
     tf.config.experimental.enable_op_determinism()
-    return _train(run, make(), fold, tqdm(disable=True))
+    with precision(run.info["precision"]):
+        return _train(run, make(), fold, tqdm(disable=True))
 
 
 def _train(run, trainer, fold, bar):

@@ -5,6 +5,7 @@ import time
 import tensorflow as tf
 from tqdm.auto import tqdm
 
+from kagglekit.models.keras_graph import precision
 from kagglekit.predictions import metrics
 from kagglekit.records.read import open_records
 from kagglekit.training.cross_validation import source_key, train_into
@@ -55,13 +56,14 @@ def refit(run, *, build_model=None):
     tf.config.experimental.enable_op_determinism()
     number = max(records.folds) + 1  # of a fold without rows: all others are trained on
     store = run.folder.parent.parent / "features"
-    trainer = FoldTrainer(records, recipe.replace(patience=0), build_model, run.info["metric"], store, [number])
-    if recipe.patience:
-        trainer.ends = {stage: _mean_best_epoch(run, stage) for stage in trainer.stages}
-    started = time.monotonic()
-    with tqdm(total=trainer.steps(number), unit="step") as bar:
-        train_into(folder, trainer, number, bar, "refit", call="kk.refit")
-        bar.write(f"refit on {records.rows(records.folds)} images ({time.monotonic() - started:.0f} s)")
+    with precision(run.info["precision"]):
+        trainer = FoldTrainer(records, recipe.replace(patience=0), build_model, run.info["metric"], store, [number])
+        if recipe.patience:
+            trainer.ends = {stage: _mean_best_epoch(run, stage) for stage in trainer.stages}
+        started = time.monotonic()
+        with tqdm(total=trainer.steps(number), unit="step") as bar:
+            train_into(folder, trainer, number, bar, "refit", call="kk.refit")
+            bar.write(f"refit on {records.rows(records.folds)} images ({time.monotonic() - started:.0f} s)")
     return run
 
 
