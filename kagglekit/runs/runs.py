@@ -47,7 +47,7 @@ class Run:
 
     @property
     def info(self):
-        """What `run.json` says: `class_names`, `folds` (numbers), `metric`, `records` (folder), `competition`."""
+        """What `run.json` says: `class_names`, `folds`, `metric`, `precision`, `records` (folder), `competition`..."""
         return read_json(self.folder / "run.json")
 
     def fold_folder(self, fold):
@@ -209,10 +209,15 @@ def open_run(comp, folds, recipe, records, *, model_key=None, parent=None, fold_
         model_key: text that names a network of the user's own. Defaults to the recipe's backbone.
         parent: folder of runs. Defaults to `runs` in the competition's workspace.
         fold_numbers: folds to train. Defaults to all.
+
+    Keras's global dtype policy is part of what a run is: under `mixed_bfloat16` the same recipe is another run.
     """
+    import keras
+
+    precision = keras.config.dtype_policy().name
     numbers = sorted(int(fold) for fold in folds.unique()) if fold_numbers is None else list(fold_numbers)
     ops = check_policy(recipe.policy)  # what the name of a policy stands for may change
-    identity = content_hash([recipe.hash, ops, comp.metric.key, records.identity, model_key])
+    identity = content_hash([recipe.hash, ops, comp.metric.key, records.identity, model_key, precision])
     folder = Path(parent or comp.workspace / "runs") / f"{recipe.name}-{content_hash([identity, numbers])}"
     if not (folder / "run.json").is_file():
         with written_whole(folder) as temporary:
@@ -227,6 +232,7 @@ def open_run(comp, folds, recipe, records, *, model_key=None, parent=None, fold_
                     "class_names": comp.class_names,
                     "task": str(comp.task),
                     "metric": str(comp.metric),
+                    "precision": precision,
                     "folds": numbers,
                     "records": str(records.folder),
                     "pixels": records.identity,

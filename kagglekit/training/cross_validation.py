@@ -10,6 +10,7 @@ import tensorflow as tf
 from kagglekit._files import source_hash, written_whole
 from kagglekit._parallel import worker_processes
 from kagglekit.competition.tables import row_folds
+from kagglekit.models.keras_graph import precision
 from kagglekit.pipeline.metadata import check_pixels_alone
 from kagglekit.records.write import records_of
 from kagglekit.runs.runs import adopt_folds, open_run
@@ -102,8 +103,9 @@ def _train_in_worker(run, start, fold, threads):
     with contextlib.suppress(RuntimeError):  # a worker that has trained a fold has its threads
         tf.config.threading.set_intra_op_parallelism_threads(threads)  # sums depend on their number
     tf.config.experimental.enable_op_determinism()
-    setup = start()
-    return _train(run, setup, plan_stages(setup), fold)
+    with precision(run.info["precision"]):
+        setup = start()
+        return _train(run, setup, plan_stages(setup), fold)
 
 
 def _train(run, setup, stages, fold):
