@@ -44,7 +44,7 @@ def quarantine(comp, report=None, *, problems=()):
     >>> kk.quarantine(comp, kk.check_images(comp)) is comp
     True
     """
-    path = comp.workspace / "quarantine.csv"
+    path = comp.folders.quarantine_file
     if report is None:
         if problems:
             raise ValueError("problems= needs a report; pass report=kk.check_images(comp)")

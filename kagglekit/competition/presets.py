@@ -15,7 +15,7 @@ class Preset:
     """What a reader cannot see for itself; everything that is left out is found by looking.
 
     Args:
-        layout: name of a reader, a key of `kagglekit.competition.layouts.READERS`.
+        layout: name of a layout, a key of `kagglekit.competition.layouts.LAYOUTS`.
         task: a `kagglekit.tasks.Task` or its name: `"single_label"`, `"multi_label"`, `"ordinal"`, `"regression"` or
             `"distribution"`.
         metric: name of the metric that the competition is scored by, or a `kk.Metric` of your own.

@@ -84,9 +84,14 @@ class Competition:
         return metadata_columns(self.train)
 
     @property
+    def folders(self):
+        """Where its records, runs, tuning studies and the like lie: `kagglekit._paths.Folders`."""
+        return _paths.folders_of(self.name)
+
+    @property
     def workspace(self):
         """Folder for records, runs, tuning studies and executed notebooks."""
-        return _paths.workspace() / self.name
+        return self.folders.root
 
     @property
     def hash(self):

@@ -123,7 +123,7 @@ def merge_folds(folds, n_splits):
 def save_folds(comp, folds):
     """Write the folds to `folds.csv` in the competition's workspace, for the later notebooks; return its path."""
     folds = as_series(folds, comp.train["image_id"], "folds").astype(int)
-    path = comp.workspace / "folds.csv"
+    path = comp.folders.folds_file
     with written_whole(path) as temporary:
         labels = comp.train["label"].astype(str).to_numpy()
         folds.rename_axis("image_id").rename("fold").to_frame().assign(label=labels).to_csv(temporary)
@@ -137,7 +137,7 @@ def load_folds(comp):
         FileNotFoundError: if there are none yet.
         ValueError: if they are not those of the competition's images.
     """
-    path = comp.workspace / "folds.csv"
+    path = comp.folders.folds_file
     if not path.is_file():
         raise FileNotFoundError(
             f"no {path}; run the notebook 01_eda first, or call kk.save_folds(comp, kk.assign_folds(comp))"

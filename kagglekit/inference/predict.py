@@ -14,7 +14,6 @@ from kagglekit.pipeline.datasets import eval_dataset
 from kagglekit.pipeline.metadata import metadata_of
 from kagglekit.predictions.ensemble import average_probabilities
 from kagglekit.predictions.store import Predictions
-from kagglekit.records.read import open_records
 from kagglekit.tasks import SINGLE_LABEL
 
 
@@ -51,9 +50,7 @@ def predict(run, *, tta="auto", networks="folds"):
     stored = run.folder / "predictions" / f"{'+'.join(chosen or [called])}-{size}{suffix}.npz"
     if stored.is_file():
         return Predictions.load(stored, metric=run.metric)
-    records = open_records(info["records"])
-    if records.identity != info["pixels"]:
-        raise ValueError(f"the images of {run.name} have changed since it was trained; train it again")
+    records = run.records()
     members = {"folds": info["folds"], "refit": ["refit"], "both": [*info["folds"], "refit"]}[networks]
     seen = _predictor(run, records, dict.fromkeys([*info["folds"], *members]))
     known = run.oof_arrays()  # the rows in their order, and the first view
@@ -107,7 +104,7 @@ def _predictor(run, records, folds):
     if shared:
         halves = {fold: split_at_features(model) for fold, model in models.items()}
         stores = {
-            fold: FeatureStore(extractor, records, run.recipe, run.folder.parent.parent / "features")
+            fold: FeatureStore(extractor, records, run.recipe, run.features())
             for fold, (extractor, _) in halves.items()
         }
         shared = len({store.identity for store in stores.values()}) == 1

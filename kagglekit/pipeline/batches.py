@@ -136,7 +136,12 @@ def _fill(key, buffer, numbers, copies, epoch):
 def _pictures(folder, identity, recipe, parts, view):
     cv2.setNumThreads(1)
     keep_freed_memory()
-    return Pictures(open_records(folder), Recipe.from_dict(json.loads(recipe)), parts, view)
+    return Pictures(_records(folder, identity), Recipe.from_dict(json.loads(recipe)), parts, view)
+
+
+@functools.lru_cache(maxsize=2)
+def _records(folder, identity):
+    return open_records(folder)
 
 
 @functools.lru_cache(maxsize=8)

@@ -8,7 +8,6 @@ from kagglekit.augment import OPS, check_policy
 from kagglekit.inference.traced import inference
 from kagglekit.pipeline.metadata import check_pixels_alone
 from kagglekit.pipeline.samples import Samples
-from kagglekit.records.read import open_records
 
 _TRIES = 16  # draws until an op with a chance does something
 _FEWEST = 5  # pictures of a class before it is judged
@@ -56,10 +55,7 @@ def label_safety(run, *, policy=None, fold=None, rows=500, seed=0):
         raise ValueError(
             "the policy changes nothing, so nothing can be checked; pass policy='standard' or a list of ops"
         )
-    records = open_records(info["records"])
-    if records.identity != info["pixels"]:
-        raise ValueError(f"the images of {run.name} have changed since it was trained; train it again")
-    samples, infer, names = Samples(records, recipe, fold), inference(run.model(fold)), info["class_names"]
+    samples, infer, names = Samples(run.records(), recipe, fold), inference(run.model(fold)), info["class_names"]
     numbers = samples.spread(rows)
     before, after = _answers(samples, infer, numbers, (ops, strength), seed)
     labels, lines = samples.index["label"][numbers], []

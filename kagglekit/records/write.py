@@ -88,7 +88,7 @@ def write_records(comp, folds, *, record_size=280, quality=95, metadata=(), prep
     boxed = per_row if any(name == "crop_to_box" for name, _ in steps) else {}
     order = hashlib.sha256(folds.to_numpy("<i8").tobytes()).hexdigest()
     key = content_hash([FORMAT_VERSION, comp.hash, order, settings, *boxed.values(), *cells])
-    folder = Path(folder) if folder else comp.workspace / "records" / key
+    folder = Path(folder) if folder else comp.folders.records / key
     if folder.is_dir() and any(folder.iterdir()) and not any(folder.glob("*.tfrec")):
         raise ValueError(f"{folder} holds files but no records; choose an empty or a new folder")
     folder.mkdir(parents=True, exist_ok=True)

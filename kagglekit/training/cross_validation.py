@@ -65,15 +65,21 @@ def cross_validate(comp, folds, recipe, *, build_model=None, fold_numbers=None, 
     if build_model:
         check_pixels_alone(recipe, "build_model")
     records = records_of(comp, folds, recipe)
+    return train_on(records, comp, folds, recipe, build_model=build_model, fold_numbers=fold_numbers, parent=parent)
+
+
+def train_on(records, comp, folds, recipe, *, build_model=None, fold_numbers=None, parent=None):
+    """Cross-validate on records that are written already, those of `records_of`; the rest as `cross_validate`.
+
+    Writing them looks at every source file again, which a search need not do for each of its trials.
+    """
     model_key = source_key(build_model) if build_model else None
     run = open_run(comp, folds, recipe, records, model_key=model_key, parent=parent, fold_numbers=fold_numbers)
     tf.config.experimental.enable_op_determinism()
     adopt_folds(comp, run)
     missing = [fold for fold in run.info["folds"] if fold not in run.finished_folds]
     if missing:
-        start = partial(
-            Setup.of_run, records, recipe, comp.metric, comp.workspace / "features", build_model=build_model
-        )
+        start = partial(Setup.of_run, records, recipe, comp.metric, comp.folders.features, build_model=build_model)
         _train_all(run, start, missing)
     return run
 

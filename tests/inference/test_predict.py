@@ -17,9 +17,8 @@ def test_every_row_is_predicted_and_probabilities_sum_to_one(quick_run, digits):
 
 def test_test_rows_are_the_mean_of_the_folds_networks(quick_run, digits):
     from kagglekit.pipeline.datasets import eval_dataset
-    from kagglekit.records.read import open_records
 
-    images = next(iter(eval_dataset(open_records(quick_run.info["records"]), quick_run.recipe, "test")))[0]
+    images = next(iter(eval_dataset(quick_run.records(), quick_run.recipe, "test")))[0]
     by_hand = np.mean([quick_run.model(fold)(images).numpy() for fold in range(3)], axis=0)
     assert np.allclose(kk.predict(quick_run, tta=["identity"]).test[: len(images)], by_hand, atol=1e-6)
 

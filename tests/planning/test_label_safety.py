@@ -62,7 +62,7 @@ def test_a_turn_of_hue_is_named_where_colours_are_the_classes_and_a_slight_one_i
 
 def test_confidence_before_is_that_of_evaluation(arrows):
     probabilities, labels, _ = predict_rows(
-        inference(arrows.model(0)), eval_dataset(kk.open_records(arrows.info["records"]), arrows.recipe, 0)
+        inference(arrows.model(0)), eval_dataset(arrows.records(), arrows.recipe, 0)
     )
     table = kk.label_safety(arrows, policy=[("flip_vertical", 1)])
     assert table["confidence_before"][0] == pytest.approx(
