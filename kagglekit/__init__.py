@@ -44,6 +44,7 @@ _MODULE_OF = {
     "verify_records": "records.read",
     "train_dataset": "pipeline.datasets",
     "eval_dataset": "pipeline.datasets",
+    "validation_dataset": "pipeline.datasets",
     "build_classifier": "models.heads",
     "freeze_backbone": "models.heads",
     "unfreeze_backbone": "models.heads",

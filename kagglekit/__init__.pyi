@@ -27,6 +27,7 @@ from kagglekit.models.heads import freeze_backbone as freeze_backbone
 from kagglekit.models.heads import unfreeze_backbone as unfreeze_backbone
 from kagglekit.pipeline.datasets import eval_dataset as eval_dataset
 from kagglekit.pipeline.datasets import train_dataset as train_dataset
+from kagglekit.pipeline.datasets import validation_dataset as validation_dataset
 from kagglekit.planning.cost import plan as plan
 from kagglekit.planning.label_safety import label_safety as label_safety
 from kagglekit.planning.suggest import suggest_recipe as suggest_recipe

@@ -5,7 +5,7 @@ import sys
 
 
 def main(arguments=None):
-    """Run a command; return the exit code."""
+    """Run a command; return the exit code: 0, or 1 after an error that is printed; wrong arguments end with 2."""
     parser = argparse.ArgumentParser(prog="kagglekit", description="From a competition's raw files to a submission.")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="execute the notebooks in order and leave a validated submission")

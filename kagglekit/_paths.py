@@ -1,7 +1,9 @@
 """Where things lie: in a checkout, on Kaggle, or anywhere else."""
 
 import contextlib
+import dataclasses
 import os
+import re
 from importlib import metadata
 from pathlib import Path
 
@@ -20,28 +22,108 @@ def checkout():
 
 
 def workspace():
-    """Return the folder for everything that can be made again: `KAGGLEKIT_WORKSPACE`, else by place."""
-    if "KAGGLEKIT_WORKSPACE" in os.environ:
-        return Path(os.environ["KAGGLEKIT_WORKSPACE"]).expanduser().resolve()
+    """Return the folder that everything is written below: `KAGGLEKIT_WORKSPACE`, else by place."""
+    if own := _own_workspace():
+        return own
     if on_kaggle():
         return KAGGLE_ROOT / "working"
     return checkout() / "data" / "work" if checkout() else Path.cwd() / "kagglekit_work"
 
 
 def raw_folder():
-    """Return the folder that raw competitions stand in by name; built-in ones are written there."""
-    if checkout() and not on_kaggle():
-        return checkout() / "data" / "raw"
-    return workspace() / "raw"
+    """Return the folder that raw competitions are written to: built-in ones, and zips that are unpacked."""
+    return checkout() / "data" / "raw" if _in_checkout() else workspace() / "raw"
 
 
-def submissions_folder():
-    """Return the folder for checked submissions: `KAGGLEKIT_SUBMISSIONS`, else by place."""
-    if "KAGGLEKIT_SUBMISSIONS" in os.environ:
-        return Path(os.environ["KAGGLEKIT_SUBMISSIONS"]).expanduser().resolve()
-    if on_kaggle():
-        return KAGGLE_ROOT / "working" / "submissions"
-    return (checkout() or Path.cwd()) / "submissions"
+def submissions_folder(competition):
+    """Return the folder for a competition's checked submissions."""
+    return (checkout() if _in_checkout() else workspace()) / "submissions" / _folder_name(competition)
+
+
+def _own_workspace():
+    chosen = os.environ.get("KAGGLEKIT_WORKSPACE")
+    return Path(chosen).expanduser().resolve() if chosen else None
+
+
+def _in_checkout():
+    """Whether the checkout's own folders are written to."""
+    return checkout() is not None and not on_kaggle() and _own_workspace() is None
+
+
+@dataclasses.dataclass(frozen=True)
+class Folders:
+    """What lies where below the workspace of one competition. Nothing is made here: folders appear with their files.
+
+    Args:
+        root: the competition's own folder in the workspace.
+
+    Example:
+
+    >>> Folders(Path("work/digits")).features.as_posix()
+    'work/digits/features'
+    """
+
+    root: Path
+
+    @property
+    def records(self):
+        """TFRecord shards, a folder for each choice of rows, folds and settings."""
+        return self.root / "records"
+
+    @property
+    def runs(self):
+        """A folder for each run."""
+        return self.root / "runs"
+
+    @property
+    def features(self):
+        """The feature cache, shared by all runs and trials."""
+        return self.root / "features"
+
+    @property
+    def tuning(self):
+        """A folder for each study."""
+        return self.root / "tuning"
+
+    @property
+    def expanded(self):
+        """Augmented copies that `kk.expand` wrote."""
+        return self.root / "expanded"
+
+    @property
+    def index(self):
+        """What lies where in the organiser's containers."""
+        return self.root / "index"
+
+    @property
+    def arrays(self):
+        """Images that `kk.from_arrays` was given."""
+        return self.root / "arrays"
+
+    @property
+    def notebooks(self):
+        """Executed notebooks."""
+        return self.root / "notebooks"
+
+    @property
+    def folds_file(self):
+        """The folds that `kk.save_folds` wrote."""
+        return self.root / "folds.csv"
+
+    @property
+    def quarantine_file(self):
+        """The images that `kk.quarantine` took out."""
+        return self.root / "quarantine.csv"
+
+
+def folders_of(competition):
+    """Return the `Folders` of a competition, by its name."""
+    return Folders(workspace() / _folder_name(competition))
+
+
+def _folder_name(competition):
+    """The name of a competition's folders: no slash or space leads elsewhere."""
+    return re.sub(r"[^\w.-]+", "_", competition)
 
 
 def input_mounts():
@@ -66,12 +148,14 @@ def installed_versions(*names):
 
 
 def find_folder(name):
-    """Return the folder of a competition from a path, a name below `raw_folder()` or a Kaggle slug.
+    """Return the folder of a competition from a path, a name in `raw_folder()` or the checkout's, or a Kaggle slug.
 
     Raises:
         FileNotFoundError: naming every place that was looked in.
     """
     candidates = [Path(name).expanduser(), raw_folder() / name]
+    if checkout() and not _in_checkout():
+        candidates.append(checkout() / "data" / "raw" / name)
     candidates += [mount for mount in input_mounts() if mount.name == str(name)]
     for folder in candidates:
         if folder.is_dir():

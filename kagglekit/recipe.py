@@ -79,7 +79,7 @@ class Recipe:
         reasons: mapping from a knob's name to why it has its value; no part of the run's identity.
 
     Raises:
-        ValueError: if a value is outside its range.
+        ValueError: if a value is outside its range, or a name is unknown, with the nearest.
         TypeError: if a name is no knob.
 
     Example:

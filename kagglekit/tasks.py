@@ -1,6 +1,7 @@
 """What a label is: five tasks, each of which knows how its labels are read, learnt, predicted, scored and shown.
 
-A new task is one class: derive it from the nearest of these and put an instance into `TASKS`.
+A new task is one class: derive it from the nearest of these and put an instance into `TASKS`, in a module that worker
+processes import too, where there are some.
 """
 
 import itertools
@@ -28,10 +29,10 @@ class Task:
         error: name of the metric that says how far predictions are from the truth: smaller is better.
         losses: names of the losses that fit; the first is what `"auto"` stands for.
         heads: kinds of head that fit.
-        samplings, class_weights: what fits of these knobs of a recipe.
         forms: forms of a submission that fit, see `kk.make_submission`.
         has_classes: whether a label names classes, which can be counted, mistaken for another, or be rare.
-        one_label: whether targets are class numbers, int64 `(rows,)`; else they are float32 `(rows, outputs)`.
+        one_label: whether targets are class numbers, int64 `(rows,)`; else they are float32 `(rows, outputs)`. Sampling
+            by class and class weights need it.
         smooths_labels: whether label smoothing means anything.
         shared_out: word for what folds share out evenly.
         values_are: words for the numbers that `values` gives, where labels have no classes.
@@ -53,8 +54,6 @@ class Task:
     error: str
     losses: tuple
     heads: tuple = ("linear",)
-    samplings: tuple = ("none",)
-    class_weights: tuple = ("none",)
     forms: tuple
     has_classes: bool = False
     one_label: bool = False
@@ -160,17 +159,14 @@ class Task:
 
     def check_recipe(self, recipe):
         """Raise `ValueError` for the first knob of a recipe whose value does not fit the task."""
-        fitting = {
-            "loss": ("auto", *self.losses),
-            "head": self.heads,
-            "sampling": self.samplings,
-            "class_weights": self.class_weights,
-        }
-        for knob, values in fitting.items():
+        for knob, fitting in (("loss", ("auto", *self.losses)), ("head", self.heads)):
             value = getattr(recipe, knob)
-            chosen = "label_shuffling" if isinstance(value, dict) else value  # factors of classes need classes, too
-            if chosen not in values:
-                raise ValueError(f"{knob}={value!r} is not for the task {str(self)!r}; expected one of {list(values)}")
+            if value not in fitting:
+                raise ValueError(f"{knob}={value!r} is not for the task {self!r}; expected one of {list(fitting)}")
+        for knob in () if self.one_label else ("sampling", "class_weights"):
+            value = getattr(recipe, knob)
+            if value != "none":
+                raise ValueError(f"{knob}={value!r} needs one class a row; use 'none' for the task {self!r}")
 
     # Looking at labels
 
@@ -185,11 +181,11 @@ class Task:
             labels: in the form of `Competition`'s column `label`, or targets or predictions `(rows, outputs)`.
             names: names of the outputs.
         """
-        raise ValueError(f"labels of the task {str(self)!r} are no numbers")
+        raise ValueError(f"labels of the task {self!r} are no numbers")
 
     def value_name(self, names):
         """Return what the number of `values` is called on an axis."""
-        raise ValueError(f"labels of the task {str(self)!r} are no numbers")
+        raise ValueError(f"labels of the task {self!r} are no numbers")
 
     def strata(self, labels, names):
         """Return what folds share out evenly, as `kk.StratifiedFolds` takes `y`, and names of its columns or None."""
@@ -284,8 +280,6 @@ class SingleLabel(Task):
         "arcface", "arcface_mixture", "quadratic_kappa", "earth_movers", "weighted_cross_entropy", "class_balanced",
     )  # fmt: skip
     heads = ("linear", "cosine", "ordinal")
-    samplings = ("none", "label_shuffling", "balanced", "square_root")
-    class_weights = ("none", "inverse_frequency", "effective_number")
     forms = ("labels", "probabilities", "one probability")
     has_classes = True
     one_label = True

@@ -16,19 +16,15 @@ import kagglekit as kk
 def _places(tmp_path_factory):
     """All that the tests write lies in a temporary folder; records and runs are shared within a session."""
     folder = tmp_path_factory.mktemp("kagglekit")
-    places = {"KAGGLEKIT_WORKSPACE": folder / "work", "KAGGLEKIT_SUBMISSIONS": folder / "submissions"}
-    before = {name: os.environ.get(name) for name in places}
-    os.environ.update({name: str(path) for name, path in places.items()})
-    yield folder
-    for name, value in before.items():
-        os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("KAGGLEKIT_WORKSPACE", str(folder / "work"))
+        yield folder
 
 
 @pytest.fixture
 def workspace(tmp_path, monkeypatch):
     """A workspace of the test's own; returns its path."""
     monkeypatch.setenv("KAGGLEKIT_WORKSPACE", str(tmp_path / "work"))
-    monkeypatch.setenv("KAGGLEKIT_SUBMISSIONS", str(tmp_path / "submissions"))
     return tmp_path / "work"
 
 

@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 
 import kagglekit as kk
+from kagglekit.__main__ import main
+from kagglekit.workflow import run_notebooks
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -65,6 +67,29 @@ def test_an_unknown_competition_ends_with_a_clear_error_and_no_trace(own_environ
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("only", "unknown"), [(["9"], "9"), (["0"], "0"), (["1", "-1"], "-1"), (["7", "2", "6", "7"], "6, 7")]
+)
+def test_a_notebook_that_is_not_there_is_an_error_that_names_those_there_are(workspace, capsys, only, unknown):
+    assert main(["run", "--competition", "digits", "--only", *only]) == 1
+    told = capsys.readouterr()
+    assert f"ValueError: no notebook {unknown}; there are 1 (01_eda), 2 (02_baseline), 3 (03_tuning)" in told.err
+    assert told.out == ""
+    assert not workspace.exists()
+
+
+def test_choices_that_make_no_sense_are_refused(workspace, capsys):
+    for arguments in (["--only", "one"], ["--only"]):
+        with pytest.raises(SystemExit, match="2"):
+            main(["run", *arguments])
+    with pytest.raises(ValueError, match="effort 'fast' is for 02_baseline, which is not chosen"):
+        run_notebooks("digits", effort="fast", only=[1, 3])
+    with pytest.raises(ValueError, match="no notebook is chosen; there are 1"):
+        run_notebooks("digits", only=[])
+    assert "--only" in capsys.readouterr().err
+    assert not workspace.exists()
+
+
 def test_a_failing_cell_is_named_and_the_notebook_kept(own_environment, workspace, make_competition):
     folder = make_competition()
     (folder / "test" / "y.jpg").write_bytes(b"no image")
@@ -108,10 +133,7 @@ def test_a_small_competition_goes_from_raw_files_to_a_checked_submission(own_env
 def test_digits_end_to_end_scores_at_least_0985_and_twice_the_same(tmp_path, own_environment, digits):
     files = []
     for place in ("one", "two"):
-        environment = own_environment | {
-            "KAGGLEKIT_WORKSPACE": str(tmp_path / place),
-            "KAGGLEKIT_SUBMISSIONS": str(tmp_path / place / "submissions"),
-        }
+        environment = own_environment | {"KAGGLEKIT_WORKSPACE": str(tmp_path / place)}
         done = run_command("run", "--competition", "digits", environment=environment)
         assert done.returncode == 0, done.stderr
         files += (tmp_path / place / "submissions" / "digits").glob("*.csv")

@@ -1,8 +1,11 @@
 """Where things lie: by variable, on Kaggle in both forms of its mounts, in a checkout, elsewhere."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import kagglekit as kk
@@ -12,8 +15,7 @@ from kagglekit import _paths
 @pytest.fixture
 def kaggle(tmp_path, monkeypatch):
     """A Kaggle session whose /kaggle is a temporary folder; returns that folder."""
-    for name in ("KAGGLEKIT_WORKSPACE", "KAGGLEKIT_SUBMISSIONS"):
-        monkeypatch.delenv(name)
+    monkeypatch.delenv("KAGGLEKIT_WORKSPACE")
     monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Batch")
     monkeypatch.setattr(_paths, "KAGGLE_ROOT", tmp_path / "kaggle")
     return tmp_path / "kaggle"
@@ -63,22 +65,71 @@ def test_refused_submission_leaves_nothing_on_kaggle(kaggle, make_competition):
     assert not (kaggle / "working").exists()
 
 
-def test_variables_come_before_every_place(kaggle, monkeypatch, tmp_path):
-    monkeypatch.setenv("KAGGLEKIT_WORKSPACE", str(tmp_path / "here"))
-    monkeypatch.setenv("KAGGLEKIT_SUBMISSIONS", "~/there")
-    assert _paths.workspace() == tmp_path / "here"
-    assert _paths.submissions_folder() == (Path.home() / "there").resolve()
+def test_the_variable_comes_before_every_place(kaggle, monkeypatch):
+    monkeypatch.setenv("KAGGLEKIT_WORKSPACE", "~/there")
+    assert _paths.workspace() == (Path.home() / "there").resolve()
+    assert _paths.raw_folder() == _paths.workspace() / "raw"
+    assert _paths.submissions_folder("leaf") == _paths.workspace() / "submissions" / "leaf"
+
+
+def test_all_that_is_written_lies_below_the_workspace_that_was_chosen(tmp_path, monkeypatch, make_competition):
+    """Each folder is a fresh one, so that what is written beside the workspace is seen."""
+    zipped = shutil.make_archive(str(tmp_path / "pets"), "zip", make_competition())
+    work = tmp_path / "chosen"
+    monkeypatch.setenv("KAGGLEKIT_WORKSPACE", str(work))
+    monkeypatch.chdir(tmp_path / "competition")
+    before = {path for path in tmp_path.rglob("*") if not path.is_relative_to(work)}
+    outside = {place: _contents(place) for place in (_paths.checkout() / "data", _paths.checkout() / "submissions")}
+    comp = kk.load_competition(zipped)
+    kk.quarantine(comp, kk.check_images(comp))
+    kk.save_folds(comp, kk.assign_folds(comp, 2))
+    kk.write_records(comp, kk.load_folds(comp), record_size=8)
+    kk.make_submission(comp, comp.sample_submission)
+    kk.from_arrays(np.zeros((4, 8, 8), np.uint8), ["a", "b"] * 2, name="blank")
+    kk.load_competition("digits")
+    assert {path for path in tmp_path.rglob("*") if not path.is_relative_to(work)} == before
+    assert {place: _contents(place) for place in outside} == outside
+    assert sorted(path.name for path in work.iterdir()) == ["blank", "pets", "raw", "submissions"]
+    assert sorted(path.name for path in (work / "raw").iterdir()) == ["digits", "pets"]
+    assert sorted(path.name for path in comp.workspace.iterdir()) == ["folds.csv", "quarantine.csv", "records"]
+
+
+def _contents(place):
+    return {path: path.stat().st_mtime_ns for path in place.rglob("*")} if place.is_dir() else {}
+
+
+def test_raw_folders_of_the_checkout_are_found_beside_a_workspace_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setattr(_paths, "checkout", lambda: tmp_path / "checkout")
+    (tmp_path / "checkout" / "data" / "raw" / "leaf").mkdir(parents=True)
+    assert _paths.find_folder("leaf") == tmp_path / "checkout" / "data" / "raw" / "leaf"
 
 
 def test_checkout_keeps_everything_inside_itself(monkeypatch):
-    for name in ("KAGGLEKIT_WORKSPACE", "KAGGLEKIT_SUBMISSIONS", "KAGGLE_KERNEL_RUN_TYPE"):
+    for name in ("KAGGLEKIT_WORKSPACE", "KAGGLE_KERNEL_RUN_TYPE"):
         monkeypatch.delenv(name, raising=False)
     root = Path(kk.__file__).resolve().parents[1]
     assert not _paths.on_kaggle()
     assert _paths.checkout() == root
     assert _paths.workspace() == root / "data" / "work"
     assert _paths.raw_folder() == root / "data" / "raw"
-    assert _paths.submissions_folder() == root / "submissions"
+    assert _paths.submissions_folder("leaf") == root / "submissions" / "leaf"
+
+
+def test_elsewhere_everything_lies_in_one_folder_of_the_current_one(monkeypatch, tmp_path):
+    monkeypatch.delenv("KAGGLEKIT_WORKSPACE")
+    monkeypatch.setattr(_paths, "checkout", lambda: None)
+    monkeypatch.chdir(tmp_path)
+    assert _paths.workspace() == tmp_path / "kagglekit_work"
+    assert _paths.raw_folder() == tmp_path / "kagglekit_work" / "raw"
+    assert _paths.submissions_folder("leaf") == tmp_path / "kagglekit_work" / "submissions" / "leaf"
+
+
+def test_no_other_module_names_a_folder_of_the_workspace():
+    """Where things lie is decided once; `comp.folders` and `run.folders` say it everywhere else."""
+    named = re.compile(r"""workspace(\(\))?\s*/\s*["'f]|parent\.parent\s*/""")
+    package = Path(kk.__file__).parent
+    modules = [path for path in package.rglob("*.py") if path.name != "_paths.py"]
+    assert [str(path) for path in modules if named.search(path.read_text())] == []
 
 
 def test_folder_is_found_by_path_or_name_and_given_whole(make_competition, monkeypatch, tmp_path):

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 import kagglekit as kk
+from kagglekit import metrics
 from kagglekit.competition.layouts.labels import read_labels
-from kagglekit.predictions import metrics
 from kagglekit.tasks import TASKS, Ordinal, SingleLabel, Task, find_task
 
 NAMES = ["0", "1", "2"]
@@ -198,7 +198,7 @@ class TestGrades:
 
     def test_do_what_single_labels_do(self):
         grades, single = TASKS["ordinal"], TASKS["single_label"]
-        for trait in ("heads", "losses", "samplings", "class_weights", "forms"):
+        for trait in ("heads", "losses", "forms"):
             assert set(getattr(grades, trait)) == set(getattr(single, trait)), trait
         for metric, (*_, tasks) in metrics.METRICS.items():
             assert grades.is_one_of(tasks) == single.is_one_of(tasks), metric
@@ -211,9 +211,9 @@ class TestGrades:
     [
         ("multi_label", {"loss": "focal"}, "loss='focal' is not for the task 'multi_label'; .*'binary_focal'"),
         ("regression", {"head": "cosine"}, "head='cosine' is not for the task 'regression'"),
-        ("regression", {"sampling": "balanced"}, "sampling='balanced' is not for"),
-        ("distribution", {"sampling": {"0": 2.0}}, "is not for the task 'distribution'"),
-        ("multi_label", {"class_weights": "inverse_frequency"}, "class_weights='inverse_frequency' is not for"),
+        ("regression", {"sampling": "balanced"}, "sampling='balanced' needs one class a row"),
+        ("distribution", {"sampling": {"0": 2.0}}, "use 'none' for the task 'distribution'"),
+        ("multi_label", {"class_weights": "inverse_frequency"}, "class_weights='inverse_frequency' needs"),
     ],
 )
 def test_a_knob_that_does_not_fit_the_task_is_found_before_anything_is_written(task, knobs, message, workspace):

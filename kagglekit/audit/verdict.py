@@ -15,7 +15,6 @@ _SIDE = 8  # pixels of the thumbnails: colours and coarse shape, no detail
 _EASY_SHARE, _EASY_LEAST = 0.15, 3
 _TINY = 32  # pixels; below, a network that halves five times has nothing left
 _STRIDE = 32  # of the last feature map of nearly every pretrained network
-_OWN = ("image_id", "id", "source", "label", "group")
 
 
 def describe_data(comp, report, groups=None):
@@ -250,7 +249,8 @@ def _twins(groups):
 def _groups(comp):
     if "group" not in comp.train:
         return []
-    sizes = comp.train["group"].value_counts()
+    known = comp.train["group"] != ""  # an image of an unknown group is a group of its own
+    sizes = comp.train["group"].where(known, np.arange(len(known))).value_counts()
     finding = f"{len(sizes)} groups of {sizes.min()} to {sizes.max()} images, median {sizes.median():g}"
     largest = sizes.iloc[0] / len(comp.train)
     return [("groups", finding, (
@@ -260,9 +260,8 @@ def _groups(comp):
 
 
 def _missing(comp):
-    shares = {
-        column: float(missing_cells(comp.train[column]).mean()) for column in comp.train if column not in _OWN[:4]
-    }
+    columns = [*comp.metadata_columns, *(["group"] if "group" in comp.train else [])]
+    shares = {column: float(missing_cells(comp.train[column]).mean()) for column in columns}
     shares = {column: share for column, share in shares.items() if share}
     if not shares:
         return []

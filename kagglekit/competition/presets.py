@@ -5,9 +5,9 @@ import re
 
 from kagglekit._checks import check_choice, nearest
 from kagglekit.metrics import Metric, find_metric
-from kagglekit.tasks import Task, find_task
+from kagglekit.tasks import TASKS, Task, find_task
 
-SUBMISSION_FORMS = ("labels", "label lists", "probabilities", "one probability", "values")
+SUBMISSION_FORMS = tuple(dict.fromkeys(form for task in TASKS.values() for form in task.forms))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Preset:
     """What a reader cannot see for itself; everything that is left out is found by looking.
 
     Args:
-        layout: name of a reader, a key of `kagglekit.competition.layouts.READERS`.
+        layout: name of a layout, a key of `kagglekit.competition.layouts.LAYOUTS`.
         task: a `kagglekit.tasks.Task` or its name: `"single_label"`, `"multi_label"`, `"ordinal"`, `"regression"` or
             `"distribution"`.
         metric: name of the metric that the competition is scored by, or a `kk.Metric` of your own.

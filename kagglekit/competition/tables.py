@@ -9,6 +9,7 @@ import pandas as pd
 from kagglekit import _paths
 from kagglekit._checks import check_unique, first_few
 from kagglekit._files import content_hash
+from kagglekit.competition.columns import RESERVED, metadata_columns
 from kagglekit.metrics import Metric, find_metric, try_out
 from kagglekit.tasks import SINGLE_LABEL, Task, find_task
 
@@ -78,16 +79,24 @@ class Competition:
         return self.task.targets(self.train["label"], self.classes)
 
     @property
+    def metadata_columns(self):
+        """Names of the columns of `train` that are metadata, as a list: none that the kit itself gives a meaning."""
+        return metadata_columns(self.train)
+
+    @property
+    def folders(self):
+        """Where its records, runs, tuning studies and the like lie: `kagglekit._paths.Folders`."""
+        return _paths.folders_of(self.name)
+
+    @property
     def workspace(self):
         """Folder for records, runs, tuning studies and executed notebooks."""
-        return _paths.workspace() / self.name
+        return self.folders.root
 
     @property
     def hash(self):
         """Names the rows: equal ids, labels, groups and sources give equal text. Pixels are hashed by the records."""
-        columns = [
-            column for column in ("image_id", "id", "source", "label", "group", "copy_of") if column in self.train
-        ]
+        columns = [column for column in RESERVED if column in self.train]
         # Piece by piece: one text of millions of rows would be the largest thing in memory
         pieces = [
             content_hash(table.iloc[first : first + 2_000][names].to_numpy().tolist(), length=32)

@@ -126,7 +126,7 @@ def add_head(extractor, outputs, *, task=SINGLE_LABEL, dropout=0.2, offset=0.0, 
     check_choice("neck", knobs["neck"], NECKS)
     if knobs["kind"] not in task.heads:
         raise ValueError(
-            f"a head of kind {knobs['kind']!r} is not for the task {str(task)!r}; expected one of {list(task.heads)}"
+            f"a head of kind {knobs['kind']!r} is not for the task {task!r}; expected one of {list(task.heads)}"
         )
     x = extractor.output
     if knobs["neck"] == "batch_norm":

@@ -19,7 +19,6 @@ import cv2
 import numpy as np
 
 from kagglekit._random import AUGMENTED_PASS, row_generator
-from kagglekit.augment import check_policy
 from kagglekit.augment.views import apply_view, view_box
 from kagglekit.pipeline.decoding import Decoder
 from kagglekit.pipeline.workers import shared_workers
@@ -44,7 +43,6 @@ class Pictures:
     """
 
     def __init__(self, records, recipe, parts, view=None):
-        check_policy(recipe.policy)
         self.decoder, self.reader = Decoder(records, recipe), RowReader(records, parts)
         self._recipe, self._view, self._rows = recipe, view, self.reader.index["row"]
 
@@ -138,7 +136,12 @@ def _fill(key, buffer, numbers, copies, epoch):
 def _pictures(folder, identity, recipe, parts, view):
     cv2.setNumThreads(1)
     keep_freed_memory()
-    return Pictures(open_records(folder), Recipe.from_dict(json.loads(recipe)), parts, view)
+    return Pictures(_records(folder, identity), Recipe.from_dict(json.loads(recipe)), parts, view)
+
+
+@functools.lru_cache(maxsize=2)
+def _records(folder, identity):
+    return open_records(folder)
 
 
 @functools.lru_cache(maxsize=8)

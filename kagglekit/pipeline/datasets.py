@@ -4,12 +4,12 @@ A batch is made by one Python function from the numbers of its rows, on each pro
 """
 
 import contextlib
+import itertools
 import os
 
 import numpy as np
 import tensorflow as tf
 
-from kagglekit._checks import check_choice
 from kagglekit._random import batch_generator
 from kagglekit.augment.mix import MIXES
 from kagglekit.augment.views import check_view
@@ -31,7 +31,9 @@ def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights
             `sampling`, `subset`, `class_weights`, `numeric`, `categorical` and `seed` are used.
         folds: numbers of the folds to train on.
         start_epoch: number of the first epoch.
-        epochs: number of epochs. Defaults to no end.
+        epochs: number of epochs of one pass. Iterating again goes on with the epochs that follow, so that
+            `model.fit(train_dataset(..., epochs=1), epochs=20)` sees twenty different ones; the k-th pass is the same
+            in every process. Defaults to one pass without end.
         weights: weight of each row in the loss: a Series or dict by image_id. Defaults to the recipe's class weights.
         parallel_calls: batches that are made side by side, in threads of this process. Defaults to the number of
             processors, at most 16, in worker processes where the pictures are worth their start.
@@ -40,8 +42,9 @@ def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights
         `tf.data.Dataset` of `(images, labels)`: float32 in `[0, 255]` of shape `(batch, height, width, channels)` and
         float32 of shape `(batch, classes)`, one-hot for one label a row; with weights `(images, labels, weights)`,
         float32 `(batch,)`. An epoch has `steps_per_epoch` batches, the last of which may be smaller; no batch holds
-        rows of two epochs. Where the recipe names columns, `{"pixels": ..., "numbers": ..., "categories": ...}` stands
-        in place of the images: float32 and int32 of shape `(batch, columns)`, those that there are.
+        rows of two epochs; with `epochs`, `cardinality()` tells their number. Where the recipe names columns,
+        `{"pixels": ..., "numbers": ..., "categories": ...}` stands in place of the images: float32 and int32 of shape
+        `(batch, columns)`, those that there are.
 
     Raises:
         ValueError: if a shard is missing or cut, or the recipe does not fit the records.
@@ -58,12 +61,12 @@ def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights
     >>> images.dtype.name, labels.shape.as_list()
     ('float32', [64, 10])
     """
-    check_choice("mix", recipe.mix, MIXES)
     parts = records.with_copies(folds)
     batches = Batches(records, recipe, parts, workers=None if parallel_calls is None else 0)
     index = batches.pictures.reader.index
     labels, classes = index["label"], len(records.class_names)
-    order = EpochOrder(_expected(records, recipe, labels), labels, recipe, records.mean_bytes(parts))
+    expected, size = _expected(records, recipe, labels), records.mean_bytes(parts)
+    order = EpochOrder(expected, labels, size, batch_size=recipe.batch_size, seed=recipe.seed)
     row_weights = _row_weights(records, recipe, index["image_id"], labels, weights)
     columns = metadata_of(records, recipe, parts)
     steps, mix = order.steps, MIXES[recipe.mix]
@@ -82,9 +85,9 @@ def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights
         return (inputs, targets) if chosen is None else (inputs, targets, chosen)
 
     made = (_inputs_spec(columns, batches), tf.TensorSpec((None, classes)), tf.TensorSpec((None,)))
-    stop = tf.int64.max if epochs is None else (start_epoch + epochs) * steps
-    spec = made[:2] if row_weights is None else made
-    return _side_by_side(batch, range(start_epoch * steps, stop), spec, parallel_calls)
+    spec, first = made[:2] if row_weights is None else made, start_epoch * steps
+    numbers = tf.data.Dataset.range(first, tf.int64.max) if epochs is None else _passes(first, epochs * steps)
+    return _side_by_side(batch, numbers, spec, parallel_calls)
 
 
 def steps_per_epoch(records, recipe, folds):
@@ -113,25 +116,84 @@ def eval_dataset(records, recipe, parts, *, view="identity", cache=False, parall
         the recipe names columns, a dict stands in place of the images, as in `train_dataset`.
 
     Raises:
-        as `train_dataset`.
+        as `train_dataset`, and a ValueError for an unknown view, or one that swaps the sides of images that are not
+            square.
     """
-    check_view(view)
+    one = records.task.one_label
+    label = tf.TensorSpec((None,), tf.int64) if one else tf.TensorSpec((None, len(records.class_names)))
+
+    def answers(labels, image_ids):
+        return labels, np.char.encode(image_ids, "utf-8").astype(object)
+
+    spec = label, tf.TensorSpec((None,), tf.string)
+    return _in_order(records, recipe, parts, answers, spec, view=view, cache=cache, parallel_calls=parallel_calls)
+
+
+def validation_dataset(records, recipe, folds, *, cache=True, parallel_calls=None):
+    """Make the batches of held-out folds as `model.fit` and Keras Tuner take them for `validation_data`.
+
+    The rows of `eval_dataset`, each exactly once, with targets as the loss takes them in place of labels and ids.
+
+    Args:
+        records, recipe, cache, parallel_calls: as `eval_dataset` takes them.
+        folds: a fold's number, or a list of them.
+
+    Returns:
+        `tf.data.Dataset` of `(images, targets)`, the same as those of `train_dataset`; its `cardinality()` is known.
+
+    Raises:
+        ValueError: for the test images, which have no labels; else as `train_dataset`.
+
+    Example:
+
+    >>> import kagglekit as kk
+    >>> comp = kk.load_competition("digits")
+    >>> recipe = kk.suggest_recipe(comp).replace(batch_size=64)
+    >>> records = kk.write_records(comp, kk.assign_folds(comp), record_size=recipe.record_size)
+    >>> training = kk.train_dataset(records, recipe, folds=[1, 2], epochs=1)
+    >>> validation = kk.validation_dataset(records, recipe, folds=0)
+    >>> len(training), len(validation)  # ready for model.fit(training, validation_data=validation, epochs=3)
+    (9, 5)
+    """
+    if "test" in records.part_names(folds):
+        raise ValueError("the test images have no labels to validate on; use eval_dataset, or the number of a fold")
+    spec = (tf.TensorSpec((None, len(records.class_names))),)
+
+    def answers(labels, image_ids):
+        return (records.task.one_hot(labels, len(records.class_names)),)
+
+    return _in_order(records, recipe, folds, answers, spec, cache=cache, parallel_calls=parallel_calls)
+
+
+def _in_order(records, recipe, parts, answers, spec, *, view="identity", cache=False, parallel_calls=None):
+    """Every row once: the images, and what `answers` makes of labels and ids; `spec` is of the latter."""
+    check_view(view, recipe.image_size)
     batches = Batches(records, recipe, parts, view, workers=None if parallel_calls is None else 0)
     index = batches.pictures.reader.index
     labels, ids, columns = index["label"], index["image_id"], metadata_of(records, recipe, parts)
 
     def batch(step):
         numbers = np.arange(step * recipe.batch_size, min((step + 1) * recipe.batch_size, len(labels)))
-        names = np.char.encode(ids[numbers], "utf-8").astype(object)
-        return beside(columns, numbers, batches.make(numbers)), labels[numbers], names
+        return beside(columns, numbers, batches.make(numbers)), *answers(labels[numbers], ids[numbers])
 
-    label = tf.TensorSpec((None, *labels.shape[1:]), labels.dtype)
-    spec = (_inputs_spec(columns, batches), label, tf.TensorSpec((None,), tf.string))
-    dataset = _side_by_side(batch, range(-(-len(labels) // recipe.batch_size)), spec, parallel_calls)
+    numbers = tf.data.Dataset.range(-(-len(labels) // recipe.batch_size))
+    dataset = _side_by_side(batch, numbers, (_inputs_spec(columns, batches), *spec), parallel_calls)
     values = len(labels) * np.prod(batches.shape[1:])
     if not isinstance(cache, bool) or (cache and 4 * values < _free_memory() / 4):
         dataset = dataset.cache("" if cache is True else str(cache)).prefetch(1)
     return dataset
+
+
+def _passes(first, count):
+    """The numbers of the batches of a pass: `count` of them from `first` on, and in each pass the next ones."""
+    passes = itertools.count()
+
+    def start(_):
+        return np.int64(first + count * next(passes))
+
+    begun = tf.data.Dataset.range(1).map(lambda _: tf.ensure_shape(tf.numpy_function(start, [_], tf.int64), ()))
+    numbers = begun.flat_map(lambda start: tf.data.Dataset.range(start, start + count))
+    return numbers.apply(tf.data.experimental.assert_cardinality(count))
 
 
 def _inputs_spec(columns, batches):
@@ -141,7 +203,7 @@ def _inputs_spec(columns, batches):
 
 
 def _side_by_side(batch, steps, spec, parallel_calls):
-    """A dataset of what `batch(step)` returns, several steps at a time, in order."""
+    """A dataset of what `batch` returns for each of a dataset of steps, several at a time, in order."""
     flat = tf.nest.flatten(spec)
 
     @tf.autograph.experimental.do_not_convert
@@ -151,12 +213,11 @@ def _side_by_side(batch, steps, spec, parallel_calls):
         parts = [tf.ensure_shape(part, each.shape) for part, each in zip(parts, flat, strict=True)]
         return tf.nest.pack_sequence_as(spec, parts)
 
-    dataset = tf.data.Dataset.range(steps.start, steps.stop)
     calls = parallel_calls or min(os.cpu_count() or 1, 16)
     # Nothing here is left for tf.data to tune, and its tuner holds up the end of a pass by half a second
     options = tf.data.Options()
     options.autotune.enabled = False
-    return dataset.map(made, calls, deterministic=True).prefetch(1).with_options(options)
+    return steps.map(made, calls, deterministic=True).prefetch(1).with_options(options)
 
 
 def _free_memory():

@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 
 from kagglekit._checks import first_few
+from kagglekit.records.read import read_only
 
 _GAPS = ("", "na", "n/a", "nan", "none", "null")
 MISSING, UNKNOWN, FIRST = 0, 1, 2  # numbers that a category's value can have; the known ones follow
@@ -105,18 +106,30 @@ def fitted_encoder(records, recipe):
     """
     if not recipe.metadata:
         return None
-    return MetadataEncoder(recipe.numeric, recipe.categorical).fit(_table(records, recipe, records.folds))
+    encoder = MetadataEncoder(recipe.numeric, recipe.categorical)
+    return records.once(("encoder", *_columns(recipe)), lambda: encoder.fit(_table(records, recipe, records.folds)))
 
 
 def metadata_of(records, recipe, parts):
     """Return what `MetadataEncoder.transform` gives of some parts, in record order; empty where no column is named.
+
+    Each part is encoded once; the arrays are read-only.
 
     Args:
         records, recipe: as `fitted_encoder` takes them.
         parts: a fold's number, a list of them, or `"test"`.
     """
     encoder = fitted_encoder(records, recipe)
-    return encoder.transform(_table(records, recipe, parts)) if encoder else {}
+    if encoder is None:
+        return {}
+    encoded = [
+        records.once(
+            ("metadata", *_columns(recipe), name),
+            lambda name=name: encoder.transform(_table(records, recipe, name)),
+        )
+        for name in records.part_names(parts)
+    ]
+    return read_only({name: np.concatenate([arrays[name] for arrays in encoded]) for name in encoded[0]})
 
 
 def beside(columns, rows, array, name="pixels"):
@@ -145,6 +158,10 @@ def check_pixels_alone(recipe, what):
             f"{what} is for networks of pixels alone, but the recipe names the columns {list(recipe.metadata)}; use "
             "one without numeric and categorical"
         )
+
+
+def _columns(recipe):
+    return tuple(recipe.numeric), tuple(recipe.categorical)
 
 
 def _table(records, recipe, parts):

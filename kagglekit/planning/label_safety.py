@@ -4,11 +4,10 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from kagglekit.augment import check_policy
+from kagglekit.augment import OPS, check_policy
 from kagglekit.inference.traced import inference
 from kagglekit.pipeline.metadata import check_pixels_alone
 from kagglekit.pipeline.samples import Samples
-from kagglekit.records.read import open_records
 
 _TRIES = 16  # draws until an op with a chance does something
 _FEWEST = 5  # pictures of a class before it is judged
@@ -56,16 +55,13 @@ def label_safety(run, *, policy=None, fold=None, rows=500, seed=0):
         raise ValueError(
             "the policy changes nothing, so nothing can be checked; pass policy='standard' or a list of ops"
         )
-    records = open_records(info["records"])
-    if records.identity != info["pixels"]:
-        raise ValueError(f"the images of {run.name} have changed since it was trained; train it again")
-    samples, infer, names = Samples(records, recipe, fold), inference(run.model(fold)), info["class_names"]
+    samples, infer, names = Samples(run.records(), recipe, fold), inference(run.model(fold)), info["class_names"]
     numbers = samples.spread(rows)
     before, after = _answers(samples, infer, numbers, (ops, strength), seed)
     labels, lines = samples.index["label"][numbers], []
     for (op, value), answers in zip(ops, after, strict=True):
         kept = ~np.isnan(answers[:, 0])
-        about = {"op": op, "strength": value * strength, "rows": int(kept.sum())}
+        about = {"op": op, "strength": OPS[op].scaled(value, strength), "rows": int(kept.sum())}
         if kept.any():
             about |= _compared(before[kept], answers[kept], labels[kept], names)
         about["verdict"] = _verdict(about)

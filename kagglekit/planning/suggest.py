@@ -3,13 +3,15 @@
 import numpy as np
 
 from kagglekit._checks import check_choice
+from kagglekit.audit.scan import known_facts, scan
+from kagglekit.audit.thumbnails import reduced
 from kagglekit.competition import sources
 from kagglekit.models.backbones import BACKBONES, weights_found
 from kagglekit.recipe import Recipe
 
 EFFORTS = ("fast", "standard", "full")
 TINY = 40  # pixels; below, a pretrained network sees little but its own enlargement
-_SAMPLE = 200
+_SAMPLE, _SAMPLE_OF_COLOUR = 200, 20
 
 
 def suggest_recipe(comp, effort="standard"):
@@ -68,23 +70,24 @@ def suggest_recipe(comp, effort="standard"):
 
 def _look(comp):
     """Return the median short side, the number of channels (1 where all are grey), and how many were looked at."""
-    found = comp.train["source"].tolist()
-    step = max(1, len(found) // _SAMPLE)
-    sides, coloured, problems = [], 0, []
-    for number, source in enumerate(found[::step][:_SAMPLE]):
+    images = comp.train["source"].tolist()
+    sample = images[:: max(1, len(images) // _SAMPLE)][:_SAMPLE]
+    colours = [reduced(facts.colours, 16) for facts in scan(comp, sample[:_SAMPLE_OF_COLOUR])]
+    sides, problems = [], []
+    for source, facts in zip(sample, known_facts(comp, sample), strict=True):
         try:
-            with sources.open_image(comp.root, sources.parts(source)[0]) as image:
-                sides.append(min(image.size))
-                if number < 20 and image.mode not in ("1", "L", "LA", "I;16"):
-                    image.draft("RGB", (64, 64))
-                    pixels = np.asarray(image.convert("RGB").resize((16, 16)), int)
-                    coloured += np.ptp(pixels, axis=2).max() > 8
+            if facts and facts.width:
+                sides.append(min(facts.width, facts.height))
+            else:  # an image's size stands at its beginning: nothing is decoded
+                with sources.open_image(comp.root, sources.parts(source)[0]) as image:
+                    sides.append(min(image.size))
         except sources.UNREADABLE as error:
             problems.append(f"{sources.name_of(source)} ({error})")
     if not sides:
         raise ValueError(f"none of the images looked at can be opened: {problems[:3]}; see kk.check_images(comp)")
-    files = len(sources.parts(found[0]))
-    channels = files if files > 1 else 3 if coloured else 1
+    files = len(sources.parts(images[0]))
+    is_colour = any(pixels.shape[-1] == 3 and np.ptp(pixels, axis=-1).max() > 8 for pixels in colours)
+    channels = files if files > 1 else 3 if is_colour else 1
     return int(np.median(sides)), channels, len(sides)
 
 

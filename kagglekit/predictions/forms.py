@@ -22,7 +22,7 @@ def submission_form(comp, sample):
     if comp.submission_form is not None:
         if comp.submission_form not in comp.task.forms:
             raise ValueError(
-                f"a submission of {comp.submission_form} does not fit the task {str(comp.task)!r}; expected "
+                f"a submission of {comp.submission_form} does not fit the task {comp.task!r}; expected "
                 f"preset=kk.Preset(submission=...) to be one of {list(comp.task.forms)}, or another task"
             )
         return comp.submission_form

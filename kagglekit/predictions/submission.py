@@ -76,7 +76,7 @@ def make_submission(comp, predictions, path=None):
     if path is None:
         score = "" if about["cv_score"] is None else f"-cv{about['cv_score']:.4f}"
         name = re.sub(r"[^\w.-]+", "_", about["name"])
-        path = _paths.submissions_folder() / comp.name / f"{name}{score}-{content_hash(text)}.csv"
+        path = _paths.submissions_folder(comp.name) / f"{name}{score}-{content_hash(text)}.csv"
     path = Path(path)
     versions = {"kagglekit": __version__} | _paths.installed_versions("keras", "tensorflow", "numpy", "pandas")
     about |= {

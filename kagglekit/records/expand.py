@@ -66,7 +66,7 @@ def expand(comp, copies, policy, *, seed=0, folder=None):
     settings = {"policy": check_policy(policy), "copies": copies, "seed": seed}
     if not settings["policy"]:
         raise ValueError(f"policy {policy!r} changes nothing, so copies would be repetitions; choose another")
-    folder = Path(folder) if folder else comp.workspace / "expanded" / content_hash(settings)
+    folder = Path(folder) if folder else comp.folders.expanded / content_hash(settings)
     found = _write_all(comp, folder, settings)
     train = comp.train.assign(copy_of="")
     group = train["group"] if "group" in train else train["copy_of"]

@@ -28,6 +28,16 @@ class Records:
 
     folder: Path
     manifest: dict = dataclasses.field(repr=False)
+    _known: dict = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __getstate__(self):
+        return self.__dict__ | {"_known": {}}  # what is cached does not travel to other processes
+
+    def once(self, key, make):
+        """Return what `make()` gave when it was first called for this key: for what follows from the records alone."""
+        if key not in self._known:
+            self._known[key] = make()
+        return self._known[key]
 
     @property
     def class_names(self):
@@ -108,10 +118,21 @@ class Records:
 
         Beside the columns of `table` there are `shard` (number of the file in `files(parts)`), `record` (number of the
         row in it), `begin` and `end` (bytes of its frame in the file), `crc` (CRC-32C of these), `at` and `length` (of
-        each plane's encoded bytes in the file).
+        each plane's encoded bytes in the file). The arrays are read-only: a sidecar is read once, for all who ask.
         """
+        names = self.part_names(parts)
+        tables = [self.once(("index", name), lambda name=name: self._read_index(name)) for name in names]
+        if len(tables) == 1:
+            return dict(tables[0])
+        index = {name: np.concatenate([columns[name] for columns in tables]) for name in tables[0]}
+        shards = [len(self.manifest["parts"][name]) for name in names]
+        rows = [len(columns["shard"]) for columns in tables]
+        index["shard"] += np.repeat(np.cumsum([0, *shards[:-1]]), rows).astype(np.int32)
+        return read_only(index)
+
+    def _read_index(self, name):
         found = []
-        for number, shard in enumerate(self._shards(parts)):
+        for number, shard in enumerate(self.manifest["parts"][name]):
             known = read_sidecar((self.folder / shard["file"]).with_suffix(".npz"))
             if known is None:
                 raise ValueError(f"{self.folder / shard['file']}: its sidecar is damaged; call kk.write_records again")
@@ -119,17 +140,28 @@ class Records:
             columns = {name: array for name, array in known.items() if array.ndim and name != "digest"}
             columns["begin"], columns["end"] = known["end"][:-1], known["end"][1:]
             found.append(columns | {"shard": np.full_like(rows, number), "record": rows})
-        return {name: np.concatenate([columns[name] for columns in found]) for name in found[0]}
+        return read_only({name: np.concatenate([columns[name] for columns in found]) for name in found[0]})
 
-    def _shards(self, parts):
+    def part_names(self, parts):
+        """Return the names of some parts as the manifest has them: `fold0`, `copies0`, `test`; these are parts too."""
         parts = [parts] if isinstance(parts, str | int | np.integer) else list(parts)
-        names = [part if str(part).startswith(("test", "copies")) else f"fold{part}" for part in parts]
+        names = [part if isinstance(part, str) else f"fold{part}" for part in parts]
         missing = [name for name in names if name not in self.manifest["parts"]]
         if missing:
             raise ValueError(
                 f"no records of {first_few(missing)} in {self.folder}; there are {list(self.manifest['parts'])}"
             )
-        return [shard for name in names for shard in self.manifest["parts"][name]]
+        return names
+
+    def _shards(self, parts):
+        return [shard for name in self.part_names(parts) for shard in self.manifest["parts"][name]]
+
+
+def read_only(arrays):
+    """Return a dict of arrays, none of which can be written to any more."""
+    for array in arrays.values():
+        array.flags.writeable = False
+    return arrays
 
 
 def open_records(folder):

@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 from kagglekit._checks import first_few
 from kagglekit._files import content_hash, read_json, write_json
 from kagglekit._parallel import side_by_side
+from kagglekit.competition.columns import RESERVED
 from kagglekit.competition.tables import row_folds
 from kagglekit.records.preprocess import check_preprocess
 from kagglekit.records.read import FORMAT_VERSION, open_records
@@ -18,7 +19,7 @@ from kagglekit.records.shards import mean_bytes, write_shard
 
 SHARD_ROWS = 1024  # what a sidecar says of them is in memory until the shard is whole
 SHARD_BYTES = 256 * 2**20
-_OWN = ("row", "label", "preprocess")  # what a row of records says under these names is not the table's
+_OWN = (*RESERVED, "row", "preprocess")  # what a row of records says under these names is no metadata
 
 
 def write_records(comp, folds, *, record_size=280, quality=95, metadata=(), preprocess=(), folder=None):
@@ -61,13 +62,16 @@ def write_records(comp, folds, *, record_size=280, quality=95, metadata=(), prep
     folds = row_folds(comp, folds)
     if folds.min() < 0:
         raise ValueError(f"images without a fold: {first_few(folds.index[folds < 0])}; expected numbers from 0")
+    taken = [name for name in metadata if name in _OWN]
+    if taken:
+        raise ValueError(
+            f"{first_few(taken)} cannot be metadata, records use these names themselves; name other columns, or give "
+            f"yours another name; metadata are {comp.metadata_columns}"
+        )
     for part, table in (("train", comp.train), ("test", comp.test)):
         lacking = [name for name in metadata if name not in table and len(table)]
         if lacking:
             raise ValueError(f"the {part} table has no column {first_few(lacking)}; it has {list(table.columns)}")
-    taken = [name for name in metadata if name in _OWN]
-    if taken:
-        raise ValueError(f"records use the names {first_few(taken)} themselves; give these columns other names")
     cells = []
     if metadata:
         comp = dataclasses.replace(comp, train=_as_text(comp.train, metadata), test=_as_text(comp.test, metadata))
@@ -84,7 +88,7 @@ def write_records(comp, folds, *, record_size=280, quality=95, metadata=(), prep
     boxed = per_row if any(name == "crop_to_box" for name, _ in steps) else {}
     order = hashlib.sha256(folds.to_numpy("<i8").tobytes()).hexdigest()
     key = content_hash([FORMAT_VERSION, comp.hash, order, settings, *boxed.values(), *cells])
-    folder = Path(folder) if folder else comp.workspace / "records" / key
+    folder = Path(folder) if folder else comp.folders.records / key
     if folder.is_dir() and any(folder.iterdir()) and not any(folder.glob("*.tfrec")):
         raise ValueError(f"{folder} holds files but no records; choose an empty or a new folder")
     folder.mkdir(parents=True, exist_ok=True)

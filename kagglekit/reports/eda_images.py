@@ -3,11 +3,11 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
+from kagglekit.audit.scan import scan
 from kagglekit.audit.thumbnails import rows_of_class, small_images, with_channels
 from kagglekit.reports.drawing import SECOND, bare, say, short, show
 
 _SIDE = 160  # pixels of a picture in a grid
-_MEAN_SIDE = 64
 
 
 def plot_images(comp, *, per_class=4, most=12, seed=0):
@@ -23,6 +23,8 @@ def plot_images(comp, *, per_class=4, most=12, seed=0):
         Array of Axes `(classes, per_class)`.
     """
     rows = _shown_classes(comp, most)
+    if not rows:
+        return np.array([[say(None, "no training image has a label")]])
     rng = np.random.default_rng(seed)
     chosen = [rng.permutation(part)[:per_class] for part in rows.values()]
     sources = comp.train["source"].iloc[np.concatenate(chosen)]
@@ -57,10 +59,12 @@ def plot_mean_images(comp, *, per_class=100, most=24, seed=0):
         Array of Axes, one for each class.
     """
     rows = _shown_classes(comp, most)
+    if not rows:
+        return np.array([say(None, "no training image has a label")])
     rng = np.random.default_rng(seed)
     chosen = [rng.permutation(part)[:per_class] for part in rows.values()]
     sources = comp.train["source"].iloc[np.concatenate(chosen)].tolist()
-    pictures = small_images(comp.root, sources, _MEAN_SIDE, square=True, title="averaging the classes")
+    pictures = (facts.colours for facts in scan(comp, sources))
     columns = min(6, len(rows))
     lines = -(-len(rows) // columns)
     figure, axes = plt.subplots(
@@ -70,7 +74,7 @@ def plot_mean_images(comp, *, per_class=100, most=24, seed=0):
         bare(ax)
     for ax, name, part in zip(axes.ravel(), rows, chosen, strict=False):
         mean, number = _mean_of(pictures, len(part))
-        _show_or_say(ax, mean)
+        _show_or_say(ax, mean, smooth=True)
         ax.set_title(f"{short(name, 22)}\nmean of {number}", fontsize=8)
     some = f" of the {most} most frequent of {len(comp.classes)} classes" if len(comp.classes) > most else ""
     figure.suptitle(f"Mean images{some}")
@@ -90,8 +94,7 @@ def plot_duplicates(comp, groups, *, most=6):
     """
     pairs = groups.attrs["pairs"]
     if not pairs:
-        ax = plt.subplots(figsize=(6, 1))[1]
-        return np.array([[say(ax, "no duplicates: no two images are the same")]])
+        return np.array([[say(None, "no duplicates: no two images are the same")]])
     tables = {part: table.set_index("image_id") for part, table in (("train", comp.train), ("test", comp.test))}
 
     def label_of(part, image_id):
@@ -135,7 +138,7 @@ def _mean_of(pictures, number):
     """Return the mean of the next `number` pictures as they come, and how many could be read."""
     total, count = None, 0
     for pixels in (next(pictures) for _ in range(number)):
-        if pixels is not None:
+        if pixels.size:  # else unreadable
             pixels = pixels.astype(np.float64)
             channels = pixels.shape[-1] if total is None else max(pixels.shape[-1], total.shape[-1])
             pixels = with_channels(pixels, channels)
@@ -144,11 +147,11 @@ def _mean_of(pictures, number):
     return (None if total is None else total / count), count
 
 
-def _show_or_say(ax, pixels):
+def _show_or_say(ax, pixels, *, smooth=False):
     if pixels is None:
         ax.text(0.5, 0.5, "unreadable", ha="center", va="center", transform=ax.transAxes, color=SECOND)
     else:
-        show(ax, pixels)
+        show(ax, pixels, smooth=smooth)
 
 
 def _one_line(label):

@@ -5,6 +5,7 @@ import datetime
 import os
 import platform
 import shutil
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from kagglekit import _paths, metrics
 from kagglekit._files import content_hash, read_json, write_json, written_whole
 from kagglekit.augment import check_policy
 from kagglekit.recipe import Recipe
+from kagglekit.records.read import open_records
 from kagglekit.tasks import find_task
 
 
@@ -25,30 +27,74 @@ class Run:
     `oof.npz`, `history.csv` and the same for TensorBoard), `predictions/` and, after `kk.refit`, `refit/`. A fold's
     folder appears when the fold is complete.
 
+    What `run.json` says of other folders is relative, so a workspace may be moved or copied as a whole.
+
     Args:
-        folder: where the run lies.
+        folder: where the run lies, a path or text.
         metric: name or `Metric` that `score` is of. Defaults to the one that the run was trained for, which must be
             given if it is one of your own: files hold its name alone.
+
+    Raises:
+        FileNotFoundError: if the folder is not that of a run.
     """
 
     folder: Path
 
     def __init__(self, folder, *, metric=None):
-        object.__setattr__(self, "folder", Path(folder))
+        object.__setattr__(self, "folder", Path(folder).expanduser().resolve())
         object.__setattr__(self, "_metric", None if metric is None else metrics.find_metric(metric))
+        if not (self.folder / "run.json").is_file():
+            raise FileNotFoundError(
+                f"{self.folder} has no run.json; expected the folder of a run, as kk.list_runs(comp) finds them"
+            )
 
     @property
     def name(self):
         return self.folder.name
 
-    @property
+    @cached_property
     def recipe(self):
         return Recipe.from_yaml(self.folder / "recipe.yaml")
 
-    @property
+    @cached_property
     def info(self):
-        """What `run.json` says: `class_names`, `folds` (numbers), `metric`, `records` (folder), `competition`."""
+        """What `run.json` says, which never changes.
+
+        `competition`, `class_names`, `task`, `metric`, `precision`, `folds` (numbers), `model`, `pixels` (identity of
+        the records), `workspace` (of the competition, seen from the run's folder) and `records` (seen from there).
+        """
         return read_json(self.folder / "run.json")
+
+    @property
+    def _folders(self):
+        """The competition's folders: those that the run lies in, wherever they were moved, else the workspace's."""
+        near = _paths.Folders((self.folder / self.info["workspace"]).resolve())
+        chosen = _paths.folders_of(self.info["competition"])
+        there = [folders for folders in (near, chosen) if (folders.root / self.info["records"]).is_dir()]
+        return there[0] if there else near
+
+    def records(self):
+        """Open the `Records` that the run was trained on.
+
+        Raises:
+            FileNotFoundError: if they are not in the run's workspace.
+            ValueError: if they hold other rows or pixels by now.
+        """
+        folder = self._folders.root / self.info["records"]
+        if not (folder / "manifest.json").is_file():
+            raise FileNotFoundError(
+                f"the records of {self.name} are not in {folder}; copy that folder from the workspace where the run "
+                "was trained, or let kk.cross_validate(comp, folds, run.recipe) write it again: it trains no finished "
+                "fold anew"
+            )
+        records = open_records(folder)
+        if records.identity != self.info["pixels"]:
+            raise ValueError(f"the images of {self.name} have changed since it was trained; train it again")
+        return records
+
+    def features(self):
+        """Return the folder of the feature cache, which all runs of a competition share."""
+        return self._folders.features
 
     def fold_folder(self, fold):
         return self.folder / (fold if fold == "refit" else f"fold{fold}")
@@ -65,13 +111,21 @@ class Run:
         """Load the network of a fold, or `"refit"`: from what `eval_dataset` gives with its recipe to probabilities."""
         import keras
 
+        return keras.saving.load_model(self.model_file(fold), compile=False, safe_mode=True)
+
+    def model_file(self, fold):
+        """Return the path of the network of a fold, or `"refit"`.
+
+        Raises:
+            FileNotFoundError: if there is none yet.
+        """
         path = self.fold_folder(fold) / "model.keras"
         if not path.is_file():
             found = "call kk.refit(run)" if fold == "refit" else f"finished folds: {self.finished_folds}"
             raise FileNotFoundError(
                 f"{self.name} has no model of {fold if fold == 'refit' else f'fold {fold}'}; {found}"
             )
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        return path
 
     def oof_arrays(self):
         """Return the out-of-fold predictions of the finished folds as they are stored, a dict of arrays.
@@ -185,7 +239,7 @@ def list_runs(comp):
         List of `Run`, whose scores are of the competition's metric. Unfinished ones are left out; calling
         `kk.cross_validate` again finishes them.
     """
-    folders = sorted((comp.workspace / "runs").glob("*/run.json"))
+    folders = sorted(comp.folders.runs.glob("*/run.json"))
     return [run for run in (Run(path.parent, metric=comp.metric) for path in folders) if run.complete]
 
 
@@ -197,7 +251,7 @@ def best_run(comp):
     """
     runs = list_runs(comp)
     if not runs:
-        raise FileNotFoundError(f"no complete run below {comp.workspace / 'runs'}; call kk.cross_validate first")
+        raise FileNotFoundError(f"no complete run below {comp.folders.runs}; call kk.cross_validate first")
     return runs[comp.metric.best([run.score for run in runs])]
 
 
@@ -209,11 +263,16 @@ def open_run(comp, folds, recipe, records, *, model_key=None, parent=None, fold_
         model_key: text that names a network of the user's own. Defaults to the recipe's backbone.
         parent: folder of runs. Defaults to `runs` in the competition's workspace.
         fold_numbers: folds to train. Defaults to all.
+
+    Keras's global dtype policy is part of what a run is: under `mixed_bfloat16` the same recipe is another run.
     """
+    import keras
+
+    precision = keras.config.dtype_policy().name
     numbers = sorted(int(fold) for fold in folds.unique()) if fold_numbers is None else list(fold_numbers)
     ops = check_policy(recipe.policy)  # what the name of a policy stands for may change
-    identity = content_hash([recipe.hash, ops, comp.metric.key, records.identity, model_key])
-    folder = Path(parent or comp.workspace / "runs") / f"{recipe.name}-{content_hash([identity, numbers])}"
+    identity = content_hash([recipe.hash, ops, comp.metric.key, records.identity, model_key, precision])
+    folder = Path(parent or comp.folders.runs) / f"{recipe.name}-{content_hash([identity, numbers])}"
     if not (folder / "run.json").is_file():
         with written_whole(folder) as temporary:
             temporary.mkdir(parents=True)
@@ -227,8 +286,10 @@ def open_run(comp, folds, recipe, records, *, model_key=None, parent=None, fold_
                     "class_names": comp.class_names,
                     "task": str(comp.task),
                     "metric": str(comp.metric),
+                    "precision": precision,
                     "folds": numbers,
-                    "records": str(records.folder),
+                    "workspace": _relative(comp.workspace, folder),
+                    "records": _relative(records.folder, comp.workspace),
                     "pixels": records.identity,
                     "model": model_key or recipe.backbone,
                 },
@@ -236,14 +297,22 @@ def open_run(comp, folds, recipe, records, *, model_key=None, parent=None, fold_
     return Run(folder, metric=comp.metric)
 
 
+def _relative(path, start):
+    """The path as it is seen from `start`, with forward slashes; whole where no relative one leads there."""
+    try:
+        return Path(os.path.relpath(path, start)).as_posix()
+    except ValueError:  # another drive of Windows
+        return str(path)
+
+
 def adopt_folds(comp, run):
     """Copy into a run the folds that another one of the same recipe, rows and network has finished.
 
     A trial of a study and the run of the recipe that it found share folds, and a fold does not depend on the others.
     """
-    for path in sorted([*comp.workspace.glob("runs/*/run.json"), *comp.workspace.glob("tuning/*/runs/*/run.json")]):
+    for path in sorted([*comp.folders.runs.glob("*/run.json"), *comp.folders.tuning.glob("*/runs/*/run.json")]):
         other = Run(path.parent)
-        if other.folder == run.folder or other.info.get("identity") != run.info["identity"]:
+        if other.folder == run.folder or other.info["identity"] != run.info["identity"]:
             continue
         for fold in set(other.finished_folds) & set(run.info["folds"]) - set(run.finished_folds):
             with written_whole(run.fold_folder(fold)) as folder:

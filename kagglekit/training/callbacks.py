@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from kagglekit import metrics
+from kagglekit.models.keras_graph import average_is_in_network
 from kagglekit.runs.history import history_row
 from kagglekit.training.progress import advance, describe, title
 
@@ -127,7 +128,8 @@ def swap_averages(momentum, *, resumed):
     if not momentum:
         return []
     callback = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
-    callback._ema_weights_in_model = resumed  # the state was saved after the swap, which Keras has no word for
+    if resumed:
+        average_is_in_network(callback)  # the state was saved after the swap
     return [callback]
 
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from kagglekit._files import source_hash, written_whole
 from kagglekit._parallel import worker_processes
 from kagglekit.competition.tables import row_folds
+from kagglekit.models.keras_graph import precision
 from kagglekit.pipeline.metadata import check_pixels_alone
 from kagglekit.records.write import records_of
 from kagglekit.runs.runs import adopt_folds, open_run
@@ -64,15 +65,21 @@ def cross_validate(comp, folds, recipe, *, build_model=None, fold_numbers=None, 
     if build_model:
         check_pixels_alone(recipe, "build_model")
     records = records_of(comp, folds, recipe)
+    return train_on(records, comp, folds, recipe, build_model=build_model, fold_numbers=fold_numbers, parent=parent)
+
+
+def train_on(records, comp, folds, recipe, *, build_model=None, fold_numbers=None, parent=None):
+    """Cross-validate on records that are written already, those of `records_of`; the rest as `cross_validate`.
+
+    Writing them looks at every source file again, which a search need not do for each of its trials.
+    """
     model_key = source_key(build_model) if build_model else None
     run = open_run(comp, folds, recipe, records, model_key=model_key, parent=parent, fold_numbers=fold_numbers)
     tf.config.experimental.enable_op_determinism()
     adopt_folds(comp, run)
     missing = [fold for fold in run.info["folds"] if fold not in run.finished_folds]
     if missing:
-        start = partial(
-            Setup.of_run, records, recipe, comp.metric, comp.workspace / "features", build_model=build_model
-        )
+        start = partial(Setup.of_run, records, recipe, comp.metric, comp.folders.features, build_model=build_model)
         _train_all(run, start, missing)
     return run
 
@@ -102,8 +109,9 @@ def _train_in_worker(run, start, fold, threads):
     with contextlib.suppress(RuntimeError):  # a worker that has trained a fold has its threads
         tf.config.threading.set_intra_op_parallelism_threads(threads)  # sums depend on their number
     tf.config.experimental.enable_op_determinism()
-    setup = start()
-    return _train(run, setup, plan_stages(setup), fold)
+    with precision(run.info["precision"]):
+        setup = start()
+        return _train(run, setup, plan_stages(setup), fold)
 
 
 def _train(run, setup, stages, fold):

@@ -4,7 +4,7 @@ import time
 
 import tensorflow as tf
 
-from kagglekit.records.read import open_records
+from kagglekit.models.keras_graph import precision
 from kagglekit.training.cross_validation import source_key, train_into
 from kagglekit.training.progress import progress_bar, say, titled
 from kagglekit.training.setup import REFIT, Setup
@@ -49,19 +49,19 @@ def refit(run, *, build_model=None):
     folder = run.fold_folder("refit")
     if folder.is_dir():
         return run
-    records, recipe = open_records(run.info["records"]), run.recipe
-    if records.identity != run.info["pixels"]:
-        raise ValueError(f"the images of {run.name} have changed since it was trained; train it again")
+    records, recipe = run.records(), run.recipe
     tf.config.experimental.enable_op_determinism()
-    features = run.folder.parent.parent / "features"
-    setup = Setup.of_run(records, recipe, run.trained_metric, features, build_model=build_model, folds=[REFIT])
-    stages = plan_stages(setup)
-    if recipe.patience:
-        stages = [stage.ending_after(_mean_best_epoch(run, stage)) for stage in stages]
-    started = time.monotonic()
-    with progress_bar(sum(stage.steps(REFIT) for stage in stages)), titled("refit"):
-        train_into(folder, setup, stages, REFIT, call="kk.refit")
-        say(f"refit on {records.rows(records.folds)} images ({time.monotonic() - started:.0f} s)")
+    with precision(run.info["precision"]):
+        setup = Setup.of_run(
+            records, recipe, run.trained_metric, run.features(), build_model=build_model, folds=[REFIT]
+        )  # fmt: skip
+        stages = plan_stages(setup)
+        if recipe.patience:
+            stages = [stage.ending_after(_mean_best_epoch(run, stage)) for stage in stages]
+        started = time.monotonic()
+        with progress_bar(sum(stage.steps(REFIT) for stage in stages)), titled("refit"):
+            train_into(folder, setup, stages, REFIT, call="kk.refit")
+            say(f"refit on {records.rows(records.folds)} images ({time.monotonic() - started:.0f} s)")
     return run
 
 

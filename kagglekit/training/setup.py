@@ -7,6 +7,7 @@ import numpy as np
 
 from kagglekit.inference.traced import inference
 from kagglekit.models.heads import with_probabilities
+from kagglekit.models.keras_graph import clear_session, seeds_from
 from kagglekit.models.split import split_at_features
 from kagglekit.pipeline.datasets import steps_per_epoch
 from kagglekit.pipeline.metadata import fitted_encoder
@@ -52,7 +53,7 @@ class Setup:
 
         Starts Keras afresh: the names and first values of variables follow from the recipe's seed alone.
         """
-        keras.utils.clear_session()
+        clear_session()
         keras.utils.set_random_seed(recipe.seed)
         classes = len(records.class_names)
         offset, scale = records.task.units(records.index(records.folds)["label"])
@@ -60,9 +61,10 @@ class Setup:
 
         def build(size):
             sized = recipe.replace(image_size=size, first_sizes=())
-            if build_model:
-                return build_model(classes, sized)
-            return model_from_recipe(classes, sized, task=records.task, offset=offset, scale=scale, encoder=encoder)
+            with seeds_from(recipe.seed):
+                if build_model:
+                    return build_model(classes, sized)
+                return model_from_recipe(classes, sized, task=records.task, offset=offset, scale=scale, encoder=encoder)
 
         known = {"task": records.task, "class_names": records.class_names, "metric": metric}
         return cls(recipe, build, **known, records=records, features=features, folds=folds)

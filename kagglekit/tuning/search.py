@@ -8,9 +8,10 @@ import pandas as pd
 
 from kagglekit._checks import check_choice
 from kagglekit._files import content_hash, read_json, write_json, written_whole
+from kagglekit.competition.tables import row_folds
 from kagglekit.metrics import METRICS
 from kagglekit.records.write import records_of
-from kagglekit.training.cross_validation import cross_validate
+from kagglekit.training.cross_validation import train_on
 
 # knob -> (kind, values or bounds, only for pretrained backbones?); learning rates are factors on the recipe's
 SPACES = {
@@ -50,12 +51,13 @@ def tune(comp, folds, recipe, *, space="baseline", max_trials=20, fold_numbers=N
     check_choice("space", space, SPACES)
     if max_trials < 1:
         raise ValueError(f"expected max_trials of 1 or more, got {max_trials}")
+    folds = row_folds(comp, folds)
     numbers = sorted(int(fold) for fold in folds.unique()) if fold_numbers is None else list(fold_numbers)
     records = records_of(comp, folds, recipe)
     name = study or f"{space}-{content_hash([recipe.hash, records.identity, numbers, comp.metric.key])}"
-    folder = comp.workspace / "tuning" / name
+    folder = comp.folders.tuning / name
     _check_metric(folder / "study.json", comp.metric)
-    tuner = _make_tuner(comp, folds, recipe, space, max_trials, numbers, folder)
+    tuner = _make_tuner(comp, folds, recipe, space, max_trials, numbers, folder, records)
     first = tuner.score(recipe)  # takes over the folds of a finished baseline
     if math.isnan(first):
         raise ValueError(f"{comp.metric} is not defined on the rows of the folds {numbers}; choose other fold_numbers")
@@ -78,11 +80,9 @@ def read_trials(comp, study=None):
     Its `attrs["metric"]` is the `Metric` that the study searched by, or None if that is another one of your own than
     the competition's.
     """
-    found = sorted(
-        (comp.workspace / "tuning").glob(f"{study or '*'}/trials.csv"), key=lambda path: path.stat().st_mtime
-    )
+    found = sorted(comp.folders.tuning.glob(f"{study or '*'}/trials.csv"), key=lambda path: path.stat().st_mtime)
     if not found:
-        raise FileNotFoundError(f"no finished study below {comp.workspace / 'tuning'}; call kk.tune first")
+        raise FileNotFoundError(f"no finished study below {comp.folders.tuning}; call kk.tune first")
     trials = pd.read_csv(found[-1])
     stored = read_json(found[-1].with_name("study.json"))["metric"]
     trials.attrs["metric"] = next((metric for metric in (comp.metric, *METRICS.values()) if metric.key == stored), None)
@@ -100,7 +100,7 @@ def _check_metric(path, metric):
         )
 
 
-def _make_tuner(comp, folds, recipe, space, max_trials, numbers, folder):
+def _make_tuner(comp, folds, recipe, space, max_trials, numbers, folder, records):
     import keras_tuner  # lazily: Kaggle's TPU image has none
 
     direction = "max" if comp.metric.higher_is_better else "min"
@@ -119,7 +119,8 @@ def _make_tuner(comp, folds, recipe, space, max_trials, numbers, folder):
             return {"score": self.score(recipe.replace(name="trial", **trial.hyperparameters.values))}
 
         def score(self, candidate):
-            return cross_validate(comp, folds, candidate, fold_numbers=numbers, parent=folder / "runs").score
+            # No space has a knob that changes the records: they are those of the recipe for every trial
+            return train_on(records, comp, folds, candidate, fold_numbers=numbers, parent=folder / "runs").score
 
     with contextlib.redirect_stdout(io.StringIO()):  # it prints where it reloads a study from
         tuner = FoldTuner(oracle=oracle, directory=str(folder), project_name="oracle")

@@ -18,7 +18,7 @@ def zipped(folder, path):
 
 
 def test_a_zip_loads_as_its_folder_would(make_competition, tmp_path, monkeypatch):
-    monkeypatch.setattr("kagglekit._paths.raw_folder", lambda: tmp_path / "raw")
+    monkeypatch.setenv("KAGGLEKIT_WORKSPACE", str(tmp_path))
     folder = make_competition()
     path = zipped(folder, tmp_path / "pets.zip")
     comp = kk.load_competition(path)

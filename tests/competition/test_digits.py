@@ -11,9 +11,8 @@ from kagglekit.competition import digits as digits_module
 
 
 @pytest.fixture
-def elsewhere(workspace, monkeypatch):
-    """Built-in competitions are written below a workspace of the test's own, as they are on Kaggle."""
-    monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
+def elsewhere(workspace):
+    """Built-in competitions are written below a workspace of the test's own."""
     return workspace / "raw" / "digits"
 
 

@@ -125,7 +125,10 @@ def test_missing_and_foreign_folders_say_what_was_expected(tmp_path):
     with pytest.raises(FileNotFoundError, match=rf"expected the built-in name 'digits' or a folder.*(?s:.*){missing}"):
         kk.load_competition(missing)
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(ValueError, match=r"no layout that is known; found \['notes.txt'\]. Expected train.csv"):
+    with pytest.raises(
+        ValueError,
+        match=r"no layout that is known; found \['notes.txt'\]. Expected one of: train.bson; .*; train.csv with an id",
+    ):
         kk.load_competition(tmp_path)
 
 

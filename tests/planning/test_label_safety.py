@@ -8,6 +8,7 @@ import kagglekit as kk
 from kagglekit.inference.traced import inference, predict_rows
 from kagglekit.pipeline.datasets import eval_dataset
 from kagglekit.planning.label_safety import _compared, _verdict
+from kagglekit.tasks import REGRESSION
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def test_a_turn_of_hue_is_named_where_colours_are_the_classes_and_a_slight_one_i
 
 def test_confidence_before_is_that_of_evaluation(arrows):
     probabilities, labels, _ = predict_rows(
-        inference(arrows.model(0)), eval_dataset(kk.open_records(arrows.info["records"]), arrows.recipe, 0)
+        inference(arrows.model(0)), eval_dataset(arrows.records(), arrows.recipe, 0)
     )
     table = kk.label_safety(arrows, policy=[("flip_vertical", 1)])
     assert table["confidence_before"][0] == pytest.approx(
@@ -121,7 +122,7 @@ def test_what_cannot_be_checked_says_why(arrows, quick_run):
         kk.label_safety(arrows, policy="ligth")
 
     class Regression(kk.Run):
-        task = "regression"
+        task = REGRESSION
 
     with pytest.raises(ValueError, match="one label a row"):
         kk.label_safety(Regression(quick_run.folder))

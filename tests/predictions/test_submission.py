@@ -163,7 +163,7 @@ def test_default_name_tells_predictions_score_and_content(load, workspace):
     oof = TABLE.assign(label=["cat", "owl", "cat"])  # two of three right
     predictions = kk.Predictions.from_frame(TABLE, oof, name="../my model")
     path = kk.make_submission(comp, predictions)
-    assert path.parent == workspace.parent / "submissions" / comp.name
+    assert path.parent == workspace / "submissions" / comp.name
     assert path.name.startswith(".._my_model-cv0.6667-")
     about = json.loads(path.with_suffix(".json").read_text())
     assert about["cv_score"] == pytest.approx(2 / 3)

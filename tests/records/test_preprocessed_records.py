@@ -167,6 +167,6 @@ def test_a_run_trains_on_preprocessed_records_and_says_so(workspace, digits, qui
     recipe = quick_recipe.replace(preprocess=["standardise_per_image"], epochs=1)
     run = kk.cross_validate(digits, quick_folds, recipe, fold_numbers=[0])
     assert run.recipe.preprocess == ("standardise_per_image",)
-    manifest = json.loads((kk.open_records(run.info["records"]).folder / "manifest.json").read_text())
+    manifest = json.loads((run.records().folder / "manifest.json").read_text())
     assert manifest["preprocess"] == [["standardise_per_image", {}]]
     assert recipe.hash != quick_recipe.replace(epochs=1).hash

@@ -46,6 +46,33 @@ def test_every_training_image_is_predicted_once_in_its_own_fold(quick_run, digit
     assert (labels[oof["image_id"]].to_numpy() == oof["label"].to_numpy()).all()
 
 
+def test_the_same_recipe_under_mixed_precision_is_another_run_and_trains_in_it(digits, tmp_path):
+    some = kk.Competition("some", digits.root, digits.train.iloc[:80].reset_index(drop=True), digits.test[:0])
+    recipe = kk.Recipe(
+        name="precision", backbone="small_cnn", weights=None, image_size=8, channels=1, record_size=16, frozen_epochs=0,
+        epochs=1,
+    )  # fmt: skip
+    folds = [row % 2 for row in range(80)]
+
+    def trained(policy):
+        keras.config.set_dtype_policy(policy)
+        try:
+            run = kk.cross_validate(some, folds, recipe, fold_numbers=[0], parent=tmp_path)
+            assert keras.config.dtype_policy().name == policy
+        finally:
+            keras.config.set_dtype_policy("float32")
+        layer = run.model(0).get_layer("backbone").layers[-1]
+        assert run.info["precision"] == layer.dtype_policy.name == policy
+        return run
+
+    single, mixed = trained("float32"), trained("mixed_bfloat16")
+    assert single.folder != mixed.folder
+    assert trained("mixed_bfloat16").folder == mixed.folder
+    assert not same_predictions(single, mixed)
+    # Refitting goes by the run, not by what Keras is set to now
+    assert kk.refit(mixed).model("refit").get_layer("backbone").layers[-1].dtype_policy.name == "mixed_bfloat16"
+
+
 def test_history_has_a_line_per_fold_and_epoch(quick_run):
     history = quick_run.history
     assert history[["fold", "epoch"]].to_numpy().tolist() == [[f, e] for f in range(3) for e in (1, 2, 3)]

@@ -6,14 +6,14 @@ import pandas as pd
 import pytest
 
 import kagglekit as kk
-from kagglekit._knobs import CHOICES
-from kagglekit.augment.mix import MIXES
+from kagglekit._knobs import CHOICES, PREPROCESS
 from kagglekit.metrics import accuracy
+from kagglekit.models.backbones import ACTIVATIONS
 from kagglekit.models.heads import KINDS, NECKS
 from kagglekit.models.losses import LOSSES
 from kagglekit.models.optimizers import OPTIMIZERS, SCHEDULES, make_optimizer, make_schedule
 from kagglekit.models.pooling import POOLINGS
-from kagglekit.pipeline.sampling import CLASS_WEIGHTS, SAMPLINGS
+from kagglekit.records import preprocess
 from kagglekit.tasks import TASKS
 from kagglekit.training.fold_trainer import train_fold
 from kagglekit.training.networks import loss_of
@@ -28,7 +28,7 @@ KNOBS = {
 
 def test_a_recipe_knows_the_names_that_the_stages_know():
     known = {
-        "mix": MIXES, "sampling": SAMPLINGS, "class_weights": CLASS_WEIGHTS, "pooling": POOLINGS, "head": KINDS,
+        "pooling": POOLINGS, "head": KINDS, "activation": ACTIVATIONS,
         "neck": NECKS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES,
         # The losses without those that need more than targets: the classes' weights (the knob `class_weights` gives
         # them to any loss), or a teacher.
@@ -36,6 +36,9 @@ def test_a_recipe_knows_the_names_that_the_stages_know():
     }  # fmt: skip
     for knob, names in known.items():
         assert set(CHOICES[knob]) == set(names), knob
+    assert set(PREPROCESS) == set(preprocess.PREPROCESS)
+    for name in CHOICES["initializer"]:
+        assert keras.initializers.get(name)((2, 2)).shape == (2, 2)
 
 
 @pytest.mark.parametrize("knob", ["loss", "optimizer", "schedule"])

@@ -103,7 +103,7 @@ def test_a_run_learns_from_columns_what_the_pixels_do_not_say(made, folds, recip
 def test_heads_on_cached_features_take_the_columns_too(comp, frozen, frozen_run):
     assert frozen_run.score > 0.95
     predictions = kk.predict(frozen_run, tta=["identity", "hflip"])
-    records = kk.open_records(frozen_run.info["records"])
+    records = frozen_run.records()
     networks = [inference(frozen_run.model(fold)) for fold in (0, 1)]
     expected = [
         predict_rows(network, kk.eval_dataset(records, frozen, "test", view=view))[0]
@@ -141,7 +141,7 @@ def test_each_row_of_a_batch_has_its_own_cells(comp, folds, recipe, named):
 
 
 def test_categories_that_training_never_saw_say_nothing(run, folds, comp):
-    records = kk.open_records(run.info["records"])
+    records = run.records()
     vocabulary = fitted_encoder(records, run.recipe).vocabularies_[0]
     assert vocabulary == ["arm", "leg", "scalp", "toe"]
     held_out = folds[comp.train["image_id"][1]]  # of the only toe
@@ -170,7 +170,7 @@ def test_an_interrupted_fold_ends_with_the_same_bits(run, tmp_path, monkeypatch)
                 raise KeyboardInterrupt
 
     def train():
-        setup = Setup.of_run(kk.open_records(run.info["records"]), run.recipe, "accuracy", tmp_path)
+        setup = Setup.of_run(run.records(), run.recipe, "accuracy", tmp_path)
         train_fold(setup, plan_stages(setup), 0, tmp_path, tmp_path / "state.npz")
 
     with monkeypatch.context() as patched:
@@ -184,7 +184,7 @@ def test_an_interrupted_fold_ends_with_the_same_bits(run, tmp_path, monkeypatch)
 
 
 def test_a_saved_network_predicts_without_this_library(run, tmp_path):
-    records = kk.open_records(run.info["records"])
+    records = run.records()
     inputs, _, _ = next(iter(kk.eval_dataset(records, run.recipe, "test")))
     np.savez(tmp_path / "inputs.npz", **{name: values.numpy() for name, values in inputs.items()})
     paths = [run.fold_folder(0) / "model.keras", tmp_path / "inputs.npz", tmp_path / "found.npy"]
@@ -196,7 +196,7 @@ def test_a_saved_network_predicts_without_this_library(run, tmp_path):
 def test_changed_cells_make_another_run(comp, folds, recipe, run):
     other = competition()[0]
     other.train.loc[5, "age"] += 1
-    assert records_of(other, folds, recipe).identity != kk.open_records(run.info["records"]).identity
+    assert records_of(other, folds, recipe).identity != run.records().identity
     blind = recipe.replace(numeric=(), categorical=())
     assert records_of(other, folds, blind).identity == records_of(comp, folds, blind).identity
 
@@ -227,7 +227,7 @@ def test_what_takes_pixels_alone_says_so(comp, folds, recipe, run):
 def test_columns_that_are_not_there_are_named(comp, folds, recipe):
     with pytest.raises(ValueError, match="the train table has no column 'agee'; it has"):
         kk.cross_validate(comp, folds, recipe.replace(numeric=["agee"]))
-    with pytest.raises(ValueError, match="the test table has no column 'label'; it has"):
+    with pytest.raises(ValueError, match="'label' cannot be metadata, records use these names themselves"):
         kk.cross_validate(comp, folds, recipe.replace(categorical=["label"]))
     records = records_of(comp, folds, kk.Recipe(record_size=16))
     with pytest.raises(ValueError, match=r"hold no column 'age', 'site', they hold \[\]; call kk.write_records with"):

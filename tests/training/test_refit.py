@@ -10,7 +10,6 @@ import pytest
 
 import kagglekit as kk
 from kagglekit.pipeline.datasets import eval_dataset
-from kagglekit.records.read import open_records
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +43,7 @@ def small_classifier(num_classes, recipe):
 
 
 def pictures(run, parts):
-    records = open_records(run.info["records"])
+    records = run.records()
     batches = [(images.numpy(), labels.numpy()) for images, labels, _ in eval_dataset(records, run.recipe, parts)]
     return tuple(np.concatenate(part) for part in zip(*batches, strict=True))
 

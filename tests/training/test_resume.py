@@ -106,9 +106,8 @@ def test_a_killed_refit_goes_on_at_its_next_epoch_with_the_same_bits(records, di
     some = kk.Competition("some", digits.root, digits.train.iloc[:240].reset_index(drop=True), digits.test[:0])
     folds = [row % 2 for row in range(240)]
     run = kk.cross_validate(some, folds, RECIPE.replace(patience=0), fold_numbers=[0])
-    killed = kk.Run(tmp_path / "runs" / run.name)
-    shutil.copytree(run.folder, killed.folder)
-    code = f"import kagglekit as kk, pathlib; kk.refit(kk.Run(pathlib.Path({str(killed.folder)!r})))"
+    killed = kk.Run(shutil.copytree(run.folder, tmp_path / "runs" / run.name))
+    code = f"import kagglekit as kk; kk.refit(kk.Run({str(killed.folder)!r}))"
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert killed_after_states(process, killed.folder / "refit.state.npz", 2)
     assert not killed.fold_folder("refit").exists()

@@ -1,9 +1,12 @@
 """Tuning: a study finds a recipe, goes on where it stopped, and costs no more than it must."""
 
+from collections import Counter
+
 import pandas as pd
 import pytest
 
 import kagglekit as kk
+from kagglekit.records import read, write
 from kagglekit.tuning.search import _declare
 
 
@@ -49,6 +52,22 @@ def test_a_second_study_tries_the_same(study, digits, quick_folds, quick_recipe)
     """keras-tuner takes the seed 0 for none."""
     kk.tune(digits, quick_folds, quick_recipe, max_trials=3, fold_numbers=[0], study="second")
     pd.testing.assert_frame_equal(kk.read_trials(digits, "second"), study[1])
+
+
+def test_a_study_looks_at_the_sources_and_the_sidecars_once(digits, quick_folds, quick_recipe, quick_run, monkeypatch):
+    calls = Counter()
+    for module, name in ((write, "write_records"), (read, "read_sidecar")):
+        plain = getattr(module, name)
+
+        def counted(*args, plain=plain, name=name, **kwargs):
+            calls[name, str(args[0]) if name == "read_sidecar" else ""] += 1
+            return plain(*args, **kwargs)
+
+        monkeypatch.setattr(module, name, counted)
+    kk.tune(digits, quick_folds, quick_recipe.replace(epochs=1), max_trials=2, fold_numbers=[0, 1], study="counted")
+    assert set(calls.values()) == {1}
+    shards = [shard for part in quick_run.records().manifest["parts"].values() for shard in part]
+    assert 2 <= len(calls) <= 1 + len(shards), calls
 
 
 def test_trials_are_not_runs(study, digits):

@@ -18,27 +18,18 @@ from kagglekit.competition.presets import find_preset
 from kagglekit.metrics import find_metric
 
 # In the order in which a folder is tried: the more special first.
-READERS = {
-    "bson_products": bson_products,
-    "pixel_csv": pixel_csv,
-    "csv_folder": csv_folder,
-    "list_files": list_files,
-    "tfrecords": tfrecords,
-    "class_folders": class_folders,
-}
-
-
-# Choices that a reader cannot use: groups that are silently not kept together would be a leak.
-_UNUSED = {
-    "bson_products": ("group_column", "image_column"),
-    "list_files": ("id_column", "label_column", "group_column", "image_column"),
-    "tfrecords": ("id_column", "label_column", "group_column", "image_column"),
-    "class_folders": ("id_column", "label_column", "group_column", "image_column"),
+LAYOUTS = {
+    "bson_products": bson_products.LAYOUT,
+    "pixel_csv": pixel_csv.LAYOUT,
+    "csv_folder": csv_folder.LAYOUT,
+    "list_files": list_files.LAYOUT,
+    "tfrecords": tfrecords.LAYOUT,
+    "class_folders": class_folders.LAYOUT,
 }
 
 
 def _check_used(layout, preset):
-    unused = [name for name in _UNUSED.get(layout, ()) if getattr(preset, name) is not None]
+    unused = [name for name in LAYOUTS[layout].unused if getattr(preset, name) is not None]
     if unused:
         raise ValueError(f"the layout {layout} has no table, so columns cannot be chosen: {first_few(unused)}")
 
@@ -90,18 +81,17 @@ def load_competition(
         id_column=id_column, label_column=label_column, group_column=group_column, metric=metric, task=task
     )
     if preset.layout is not None:
-        check_choice("layout", preset.layout, READERS)
+        check_choice("layout", preset.layout, LAYOUTS)
         _check_used(preset.layout, preset)
-        return READERS[preset.layout].read(folder, preset)
-    for name, reader in READERS.items():
-        if reader.recognises(folder, preset):
+        return LAYOUTS[preset.layout].read(folder, preset)
+    for name, layout in LAYOUTS.items():
+        if layout.recognises(folder, preset):
             _check_used(name, preset)
-            return reader.read(folder, preset)
+            return layout.read(folder, preset)
     zips = sorted(path.name for path in folder.glob("*.zip"))
     raise ValueError(
         f"{folder} has no layout that is known; found {sorted(path.name for path in folder.iterdir())[:10]}. Expected "
-        "train.csv with an id and a label column beside folders of images, train/<class>/<image files>, "
-        "train_list.txt, a CSV of pixels, TFRecords or train.bson. "
+        f"one of: {'; '.join(layout.looks_like for layout in LAYOUTS.values())}. "
         + (
             f"Unpack {zips} first: kk.load_competition({str(folder / zips[0])!r}) does it safely."
             if zips

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import itertools
-import re
 
 import numpy as np
 import pandas as pd
@@ -52,7 +51,7 @@ def from_arrays(images, labels, test_images=None, *, name, ids=None, test_ids=No
     cells, column, task = _cells(labels, preset)
     if preset.metric is not None:
         find_metric(preset.metric, read_labels(cells, column, task, name)[1])  # before pixels are written
-    root = _paths.workspace() / re.sub(r"[^\w.-]+", "_", name) / "arrays"
+    root = _paths.folders_of(name).arrays
     train, test = (plain_rows(rows, _write(root, part)) for rows, part in ((ids, images), (test_ids, test_images)))
     return assemble(root, preset, train, test, cells=cells, columns=("id", column), name=name, task=task)
 

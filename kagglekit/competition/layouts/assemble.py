@@ -5,13 +5,13 @@ import re
 import pandas as pd
 
 from kagglekit._checks import check_unique, first_few
+from kagglekit.competition.columns import RESERVED
 from kagglekit.competition.layouts.labels import read_labels
 from kagglekit.competition.sources import parts
 from kagglekit.competition.tables import Competition, read_text_csv
 from kagglekit.tasks import ORDINAL, SINGLE_LABEL
 
 _SAMPLE = re.compile(r"[^.]*(sample.*sub|sub.*(sample|format|example)).*\.csv", re.IGNORECASE)
-RESERVED = ("image_id", "id", "source", "label", "group", "copy_of")
 
 
 def assemble(folder, preset, train, test, *, cells, sample=None, columns=("id", "label"), name=None, task=None):

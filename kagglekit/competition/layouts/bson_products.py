@@ -4,6 +4,7 @@ The pictures are read in place: an index says where each one's bytes lie.
 """
 
 from kagglekit.competition.layouts.assemble import assemble, read_sample
+from kagglekit.competition.layouts.base import Layout
 from kagglekit.competition.layouts.index import container_index
 from kagglekit.tasks import SINGLE_LABEL
 
@@ -79,3 +80,6 @@ def _scanner(path, id_column, label_column):
             yield start, rows
 
     return scan
+
+
+LAYOUT = Layout(recognises, read, "train.bson", unused=("group_column", "image_column"))

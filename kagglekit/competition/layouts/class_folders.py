@@ -6,6 +6,7 @@ import pandas as pd
 
 from kagglekit._checks import first_few
 from kagglekit.competition.layouts.assemble import assemble, plain_rows, read_sample
+from kagglekit.competition.layouts.base import Layout
 from kagglekit.competition.layouts.image_files import SUFFIXES, check_inside, find_pictures, list_images
 from kagglekit.tasks import SINGLE_LABEL
 
@@ -82,3 +83,11 @@ def _warn_of_ignored(folder, top, place, labelled):
     others = sorted(path.name for path in files if path.suffix.lower() not in SUFFIXES and path.name[0] != ".")
     if others:
         warnings.warn(f"{len(others)} files in {folder / top} are no images: {first_few(others)}", stacklevel=4)
+
+
+LAYOUT = Layout(
+    recognises,
+    read,
+    "train/<class>/<image files>",
+    unused=("id_column", "label_column", "group_column", "image_column"),
+)

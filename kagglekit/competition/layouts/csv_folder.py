@@ -7,6 +7,7 @@ import pandas as pd
 
 from kagglekit._checks import check_unique, nearest
 from kagglekit.competition.layouts.assemble import assemble, metadata, read_sample
+from kagglekit.competition.layouts.base import Layout
 from kagglekit.competition.layouts.image_files import SUFFIXES, find_pictures, list_images
 from kagglekit.competition.layouts.templates import fill_template
 from kagglekit.competition.tables import read_text_csv
@@ -168,3 +169,6 @@ def _choose_label(csv, table, sample, id_column, label_column):
             + "; name it with label_column="
         )
     return shared[0]
+
+
+LAYOUT = Layout(recognises, read, "train.csv with an id and a label column beside folders of images")

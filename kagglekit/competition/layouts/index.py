@@ -28,7 +28,7 @@ def container_index(folder, path, scan, *, version):
     about = path.stat()
     name = str(path.relative_to(folder))
     key = content_hash([str(path), about.st_size, about.st_mtime_ns, version])
-    stored = _paths.workspace() / folder.name / "index" / f"{path.name}-{key}.npz"
+    stored = _paths.folders_of(folder.name).index / f"{path.name}-{key}.npz"
     if not stored.is_file():
         columns = _scan(path, scan, about.st_size)
         with written_whole(stored) as temporary, open(temporary, "wb") as file:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from kagglekit._checks import check_unique, first_few
 from kagglekit.competition.layouts.assemble import assemble, plain_rows, read_sample
+from kagglekit.competition.layouts.base import Layout
 from kagglekit.competition.layouts.image_files import find_pictures, list_images
 
 NAMES = {
@@ -96,3 +97,8 @@ def _cells(labels, names):
         raise ValueError(f"the label vectors differ in length: {sorted(vectors.str.len().unique().tolist())}")
     columns = [names.get(str(number), str(number)) for number in range(len(vectors.iloc[0]))]
     return pd.DataFrame(vectors.tolist(), columns=columns, dtype=object), columns
+
+
+LAYOUT = Layout(
+    recognises, read, "train_list.txt", unused=("id_column", "label_column", "group_column", "image_column")
+)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from kagglekit.competition import sources
 from kagglekit.competition.layouts.assemble import assemble, metadata, plain_rows, read_sample
+from kagglekit.competition.layouts.base import Layout
 from kagglekit.competition.layouts.csv_folder import TEST_TABLES, train_table
 from kagglekit.competition.layouts.image_files import list_images
 
@@ -104,3 +105,6 @@ def _shape(pixels, path):
         if side * side * channels == pixels:
             return side, side, channels
     raise ValueError(f"{path} has {pixels} pixels a line, which is no square picture of 1 or 3 channels")
+
+
+LAYOUT = Layout(recognises, read, "a CSV with the columns pixel0, pixel1, ...")

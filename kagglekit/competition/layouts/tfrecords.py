@@ -7,6 +7,7 @@ from google.protobuf import message
 
 from kagglekit._tfrecord import DATA_AT, FRAME_BYTES, Example, read_frames
 from kagglekit.competition.layouts.assemble import assemble, read_sample
+from kagglekit.competition.layouts.base import Layout
 from kagglekit.competition.layouts.index import container_index
 from kagglekit.tasks import REGRESSION, SINGLE_LABEL
 
@@ -121,3 +122,8 @@ def _fields(data, path, number):
 
 def _text(value):
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)
+
+
+LAYOUT = Layout(
+    recognises, read, "TFRecords (*.tfrec)", unused=("id_column", "label_column", "group_column", "image_column")
+)

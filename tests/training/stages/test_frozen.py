@@ -158,7 +158,7 @@ def test_views_through_shared_features_are_the_networks_own(make_competition, wo
     recipe = kk.Recipe(image_size=64, record_size=64, batch_size=8, frozen_epochs=3, frozen_views=1, epochs=0)
     run = kk.cross_validate(comp, kk.assign_folds(comp, n_splits=2), recipe)
     predictions = kk.predict(run, tta=["identity", "hflip"])
-    records = kk.open_records(run.info["records"])
+    records = run.records()
     networks = [inference(run.model(fold)) for fold in (0, 1)]
     expected = [
         predict_rows(network, kk.eval_dataset(records, recipe, "test", view=view))[0]
