@@ -277,7 +277,7 @@ class SingleLabel(Task):
     error = "log_loss"
     losses = (
         "cross_entropy", "focal", "sparsemax", "generalized_cross_entropy", "symmetric_cross_entropy", "bi_tempered",
-        "arcface", "arcface_mixture", "quadratic_kappa", "earth_movers", "weighted_cross_entropy", "class_balanced",
+        "arcface", "arcface_mixture", "quadratic_kappa", "earth_movers",
     )  # fmt: skip
     heads = ("linear", "cosine", "ordinal")
     forms = ("labels", "probabilities", "one probability")
