@@ -20,8 +20,9 @@ import kagglekit as kk
 from kagglekit.inference.traced import inference
 from kagglekit.models.heads import freeze_backbone
 from kagglekit.models.split import split_at_features
-from kagglekit.training.fold_trainer import FoldTrainer
 from kagglekit.training.networks import loss_of, model_from_recipe
+from kagglekit.training.setup import Setup
+from kagglekit.training.stages import plan_stages
 
 RECIPE = kk.Recipe(batch_size=64, frozen_epochs=30, epochs=0, policy="none")
 
@@ -38,9 +39,10 @@ def prepared(folder, count, size):
 def cross_validated(records, recipe, store):
     """Seconds of everything after the imports: network, tracing, decoding, features, heads, out-of-fold predictions."""
     started = time.perf_counter()
-    trainer = FoldTrainer(records, recipe, None, "accuracy", store)
+    setup = Setup.of_run(records, recipe, "accuracy", store)
+    (stage,) = plan_stages(setup)
     built = time.perf_counter() - started
-    trainer.prepare()
+    stage.prepare()
     return time.perf_counter() - started, built
 
 

@@ -3,6 +3,7 @@
 __version__: str
 
 from kagglekit.recipe import Recipe as Recipe
+from kagglekit.metrics.base import Metric as Metric
 from kagglekit.competition.tables import Competition as Competition
 from kagglekit.competition.layouts import load_competition as load_competition
 from kagglekit.competition.layouts.arrays import from_arrays as from_arrays
@@ -33,7 +34,7 @@ from kagglekit.models.heads import freeze_backbone as freeze_backbone
 from kagglekit.models.heads import unfreeze_backbone as unfreeze_backbone
 from kagglekit.models.backbones import list_backbones as list_backbones
 from kagglekit.planning.suggest import suggest_recipe as suggest_recipe
-from kagglekit.planning.suggest import plan as plan
+from kagglekit.planning.cost import plan as plan
 from kagglekit.training.cross_validation import cross_validate as cross_validate
 from kagglekit.training.replicates import cross_validate_seeds as cross_validate_seeds
 from kagglekit.training.refit import refit as refit

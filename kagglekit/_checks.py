@@ -1,6 +1,7 @@
 """Shared wording of errors: what happened, what was expected, how to fix it."""
 
 import difflib
+import numbers
 
 
 def nearest(name, choices):
@@ -11,9 +12,15 @@ def nearest(name, choices):
 
 def check_choice(argument, value, choices):
     """Raise `ValueError` with the nearest name unless `value` is one of `choices`."""
-    if value not in choices:
+    if value not in list(choices):  # a value that cannot be a key is none of them, too
         known = ", ".join(repr(choice) for choice in choices)
         raise ValueError(f"expected {argument} to be one of {known}, got {value!r}.{nearest(value, choices)}")
+
+
+def check_whole(argument, value, least):
+    """Raise `ValueError` unless `value` is a whole number (of Python or numpy, not 2.0 or True) of `least` or more."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
+        raise ValueError(f"expected {argument} to be a whole number of {least} or more, got {value!r}")
 
 
 def first_few(items, most=5):

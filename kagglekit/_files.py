@@ -1,8 +1,10 @@
 """Files that are written whole or not at all, and names made from their content."""
 
 import contextlib
+import functools
 import glob
 import hashlib
+import inspect
 import json
 import os
 import shutil
@@ -73,3 +75,14 @@ def content_hash(content, length=8):
     """Return the first hexadecimal digits of the SHA-256 of a JSON-like object: equal content, equal name."""
     text = json.dumps(content, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:length]
+
+
+def source_hash(function):
+    """Return a hash of a function's name and source, with the arguments that a `functools.partial` holds.
+
+    Raises:
+        OSError, TypeError: if the source cannot be read, as inspect.getsource does.
+    """
+    if isinstance(function, functools.partial):
+        return content_hash([source_hash(function.func), function.args, function.keywords])
+    return content_hash([getattr(function, "__qualname__", None), inspect.getsource(function)])

@@ -3,12 +3,15 @@
 import dataclasses
 import re
 
+from kagglekit._backbones import check_backbone
 from kagglekit._checks import check_choice
+from kagglekit.augment import check_policy
+from kagglekit.augment.mix import MIXES
 
-# What the stages know by these names; a recipe is checked without loading any of them.
+# What the stages know by these names; a recipe is checked without loading any framework.
 CHOICES = {
     "resize": ("squash", "short_side_crop", "letterbox"),
-    "mix": ("none", "mixup", "cutmix", "fmix", "mixup_cutmix"),
+    "mix": MIXES,
     "sampling": ("none", "label_shuffling", "balanced", "square_root"),
     "class_weights": ("none", "inverse_frequency", "effective_number"),
     "pooling": ("avg", "max", "concat", "gem"),
@@ -20,9 +23,16 @@ CHOICES = {
         "bi_tempered", "quadratic_kappa", "earth_movers", "kl_divergence", "binary_cross_entropy", "binary_focal",
         "asymmetric", "soft_f1", "mean_squared_error", "mean_absolute_error", "smooth_l1", "arcface", "arcface_mixture",
     ),
+    "initializer": (
+        "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "lecun_normal", "lecun_uniform", "orthogonal",
+        "random_normal", "random_uniform", "truncated_normal", "variance_scaling",
+    ),
     "optimizer": ("adamw", "adam", "sgd", "lamb", "lion", "muon", "radam"),
     "schedule": ("cosine", "one_cycle", "exponential", "step", "constant"),
 }  # fmt: skip
+PREPROCESS = (
+    "ben_graham", "circle_crop", "crop_grey_border", "hsv_mask", "crop_to_box", "standardise_per_image", "grey_to_rgb",
+)  # fmt: skip
 
 RANGES = (
     ("channels", 1, 64),
@@ -79,12 +89,16 @@ def in_one_form(recipe):
         formed["unfrozen_layers"] = tuple(shares)
     if recipe.weights is not None:
         formed["weights"] = str(recipe.weights)  # a Path is no plain value
-    if isinstance(recipe.policy, list | tuple):
-        formed["policy"] = tuple(tuple(pair) for pair in recipe.policy)
+    ops = check_policy(recipe.policy)
+    formed["policy"] = recipe.policy if isinstance(recipe.policy, str) else ops
     for knob, like in (("preprocess", "circle_crop"), ("numeric", "age"), ("categorical", "site")):
         names = getattr(recipe, knob)
-        if not isinstance(names, list | tuple):
-            raise ValueError(f"expected {knob} to be a list of names like [{like!r}], got {names!r}")
+        pairs = knob == "preprocess"
+        if not isinstance(names, list | tuple) or not all(
+            isinstance(name, str) or (pairs and _is_step(name)) for name in names
+        ):
+            more = ", or of pairs of a name and a dict of arguments" if pairs else ""
+            raise ValueError(f"expected {knob} to be a list of names like [{like!r}]{more}, got {names!r}")
         formed[knob] = tuple(name if isinstance(name, str) else tuple(plain(name)) for name in names)
     return formed
 
@@ -93,6 +107,9 @@ def check_knobs(recipe):
     """Raise a ValueError, naming what is allowed, if a knob or a combination of knobs is not."""
     if not isinstance(recipe.name, str) or not re.fullmatch(r"[\w.-]+", recipe.name):
         raise ValueError(f"expected name to be letters, digits, '-', '_' and '.', got {recipe.name!r}")
+    check_backbone(recipe.backbone)
+    for step in recipe.preprocess:
+        check_choice("each step of preprocess", step if isinstance(step, str) else step[0], PREPROCESS)
     for knob, choices in CHOICES.items():
         if not isinstance(getattr(recipe, knob), dict):  # factors per class
             check_choice(knob, getattr(recipe, knob), choices)
@@ -154,6 +171,11 @@ def _sides(size):
 
 def _is_side(size):
     return type(size) is int and size >= 8
+
+
+def _is_step(entry):
+    pair = isinstance(entry, list | tuple) and len(entry) == 2
+    return pair and isinstance(entry[0], str) and isinstance(entry[1], dict)
 
 
 def several(value):

@@ -79,7 +79,7 @@ class Recipe:
         reasons: mapping from a knob's name to why it has its value; no part of the run's identity.
 
     Raises:
-        ValueError: if a value is outside its range.
+        ValueError: if a value is outside its range, or a name is unknown, with the nearest.
         TypeError: if a name is no knob.
 
     Example:
@@ -149,6 +149,10 @@ class Recipe:
     def replace(self, **changes):
         """Return a copy with some knobs changed; an unknown name raises with the nearest one."""
         return Recipe.from_dict(self.to_dict() | changes)
+
+    def at_size(self, image_size):
+        """Return a copy for one of the image sizes that training goes through."""
+        return self.replace(image_size=image_size, first_sizes=())
 
     def to_dict(self):
         """Return the knobs as a dict of plain values, `reasons` included."""

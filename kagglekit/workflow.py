@@ -78,7 +78,7 @@ def run_notebooks(competition, *, effort=None, only=None, setup_seconds=None):
     if submission:
         about = read_json(submission.with_suffix(".json"))
         _say(f"submission: {submission}")
-        _say(f"CV {about['metric']}: {about['cv_score']:.4f}")
+        _say(f"CV {about['metric']}: " + ("unknown" if about["cv_score"] is None else f"{about['cv_score']:.4f}"))
     if setup_seconds is not None:
         _say(f"set-up: {setup_seconds:.0f} s")
     _say(f"work: {time.monotonic() - began:.0f} s")

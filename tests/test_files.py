@@ -2,11 +2,12 @@
 
 import json
 import os
+from functools import partial
 
 import pytest
 
 from kagglekit import _checks
-from kagglekit._files import content_hash, read_json, write_json, written_whole
+from kagglekit._files import content_hash, read_json, source_hash, write_json, written_whole
 
 
 def names(folder):
@@ -124,3 +125,15 @@ def test_copies_are_named_once_each():
     _checks.check_unique("id", ["a", "b"])
     with pytest.raises(ValueError, match="every id once, but 'b', 'a' stand more than once; remove the copies"):
         _checks.check_unique("id", ["a", "b", "b", "b", "a"])
+
+
+def test_a_functions_source_names_it_with_the_arguments_that_a_partial_holds():
+    def add(a, b=1):
+        return a + b
+
+    keys = {source_hash(function) for function in (add, partial(add, b=1), partial(add, b=2), names)}
+    assert len(keys) == 4
+    assert source_hash(partial(add, b=2)) in keys
+    for unreadable in (max, partial(max, 1), object()):
+        with pytest.raises((OSError, TypeError)):
+            source_hash(unreadable)

@@ -53,12 +53,6 @@ def test_docstring_examples_run(module):
     assert results.failed == 0
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_no_module_is_longer_than_300_lines(module):
-    path = Path(importlib.import_module(module).__file__)
-    assert len(path.read_text().splitlines()) <= 300
-
-
 def test_public_functions_have_at_most_seven_arguments():
     import inspect
 

@@ -2,14 +2,18 @@
 
 import dataclasses
 import hashlib
+import importlib.util
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import yaml
 
 import kagglekit as kk
+from kagglekit._backbones import hub_presets
 
 CHANGED = {
     "name": "müde",
@@ -189,6 +193,22 @@ def test_hash_ignores_name_and_reasons():
         ("numeric", "age", r"numeric to be a list of names like \['age'\], got 'age'"),
         ("channels", 0, "channels to be a whole number from 1 to 64, got 0"),
         ("resize", "crop", "resize to be one of 'squash', 'short_side_crop', 'letterbox', got 'crop'"),
+        (
+            "preprocess",
+            ["circle_crp"],
+            "each step of preprocess .*, got 'circle_crp'. Did you mean 'circle_crop'",
+        ),
+        ("preprocess", [("ben_grahm", {"radius": 9})], "got 'ben_grahm'. Did you mean 'ben_graham'"),
+        ("preprocess", [3], r"preprocess to be a list of names like \['circle_crop'\], or of pairs .*, got \[3\]"),
+        ("numeric", [("age", {})], r"numeric to be a list of names like \['age'\], got \[\('age', {}\)\]"),
+        ("initializer", "he_norml", "initializer to be one of .*, got 'he_norml'. Did you mean 'he_normal'"),
+        ("policy", "lite", "policy to be one of 'none', .*, got 'lite'. Did you mean 'light'"),
+        ("policy", [("rotaton", 15)], "the op in a policy to be one of .*, got 'rotaton'. Did you mean 'rotation'"),
+        ("policy", [("rotation", -15)], "strength of 'rotation' to be a number not below 0, got -15"),
+        ("policy", ["rotation", 15], r"each entry of a policy to be a pair like \('rotation', 15\), got 'rotation'"),
+        ("policy", {"rotation": 15}, "policy to be a name or a list of .* pairs, got {'rotation': 15}"),
+        ("mix", "mixupp", "mix to be one of .*, got 'mixupp'. Did you mean 'mixup'"),
+        ("mix", ["mixup"], r"mix to be one of .*, got \['mixup'\]"),
         ("sampling", "balance", "got 'balance'. Did you mean 'balanced'"),
         ("class_weights", "inverse", "got 'inverse'. Did you mean 'inverse_frequency'"),
         ("subset", 0, "subset to be a number from 0.001 to 1, got 0"),
@@ -212,6 +232,63 @@ def test_hash_ignores_name_and_reasons():
 def test_values_out_of_range_are_refused(knob, value, message):
     with pytest.raises(ValueError, match=f"expected .*{message}"):
         kk.Recipe(**{knob: value})
+
+
+@pytest.fixture
+def hub_alone(tmp_path, monkeypatch):
+    """Return a function that says which presets a keras-hub installed here lists: none where it is not installed."""
+
+    def install(*presets):
+        folder = tmp_path / "keras_hub" / "src" / "models" / "resnet"
+        folder.mkdir(parents=True)
+        (tmp_path / "keras_hub" / "__init__.py").write_text("raise AssertionError('imported')\n")
+        lines = [f'    "{name}": {{\n        "kaggle_handle": "kaggle://{name}/3",\n    }},\n' for name in presets]
+        (folder / "resnet_presets.py").write_text("backbone_presets = {\n" + "".join(lines) + "}\n")
+        monkeypatch.syspath_prepend(tmp_path)
+
+    hub_presets.cache_clear()
+    yield install
+    hub_presets.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "close"),
+    [
+        ("efficientnet_lite_0", "efficientnet_lite0"), ("efficentnet_b0", "efficientnet_b0"),
+        ("mobilenet_v3_smal", "mobilenet_v3_small"), ("ResNet101V3", "ResNet101V2"), ("VGG17", "VGG1[69]"),
+        ("small-cnn ", "small_cnn"), (None, None), (3, None),
+    ],
+)  # fmt: skip
+def test_a_backbone_that_is_none_is_answered_with_the_nearest(name, close):
+    with pytest.raises(ValueError, match=f"no backbone {name!r}" + rf"\. Did you mean '{close}'\?" * bool(close)):
+        kk.Recipe(backbone=name)
+
+
+def test_every_way_of_writing_a_backbone_is_known():
+    for name in ("resnet18", "EfficientNetB0", "resnet_101_v2", "vgg16", "kaggle://keras/resnetv1/keras/x", "hf://a/b"):
+        assert kk.Recipe(backbone=name).backbone == name
+
+
+def test_presets_of_keras_hub_are_known_without_importing_it_and_others_are_refused(hub_alone):
+    hub_alone("resnet_18_imagenet", "resnet_50_imagenet")
+    assert kk.Recipe(backbone="resnet_18_imagenet").backbone == "resnet_18_imagenet"
+    with pytest.raises(ValueError, match="no backbone 'resnet_18_imagnet'. Did you mean 'resnet_18_imagenet'"):
+        kk.Recipe(backbone="resnet_18_imagnet")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("keras_hub") is not None, reason="its presets are known here")
+def test_where_keras_hub_is_not_installed_a_name_in_the_form_of_its_presets_is_for_another_machine():
+    for name in ("vit_base_patch16_224_imagenet", "dinov2_base", "efficientnet_b0_ra_imagenet", "resnet_50_imagenet"):
+        assert kk.Recipe(backbone=name).backbone == name
+    for name in ("transformer", "Vit_Base", "vit base", "_imagenet"):
+        with pytest.raises(ValueError, match="no backbone"):
+            kk.Recipe(backbone=name)
+
+
+def test_a_recipe_is_checked_without_any_framework():
+    heavy = ("tensorflow", "keras", "jax", "matplotlib", "pandas", "sklearn", "scipy", "keras_hub")
+    code = f"import sys, kagglekit as kk; kk.Recipe(); print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
 def test_a_recipe_trains_at_least_one_epoch_and_cannot_be_changed_in_place():

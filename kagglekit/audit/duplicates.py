@@ -1,13 +1,9 @@
 """Pictures that stand more than once: exact copies, and those that look the same."""
 
-import hashlib
-
-import numpy as np
 import pandas as pd
-from PIL import Image, ImageOps
 
-from kagglekit._parallel import parallel_map
 from kagglekit.audit import likeness
+from kagglekit.audit.scan import scan
 from kagglekit.competition import sources
 
 
@@ -55,19 +51,20 @@ def duplicate_groups(comp):
         for row in sorted(table[["image_id", "source"]].itertuples(index=False, name=None))
     ]
     names = [image[:2] for image in images]
-    digests, kept, pictures, small = _scan(comp, images)
+    found = scan(comp, [source for *_, source in images])
+    kept = _first_of_each(comp, images, found)
     first = {}
     pairs = []
-    for number, digest in enumerate(digests):
-        if first.setdefault(digest, number) != number:
-            pairs.append((first[digest], number, "exact", 1.0))
-    near, similarity = likeness.near_pairs(pictures)
+    for number, facts in enumerate(found):
+        if first.setdefault(facts.digest, number) != number:
+            pairs.append((first[facts.digest], number, "exact", 1.0))
+    near, similarity = likeness.near_pairs([found[number].greys for number in kept])
     pairs += [
         (kept[a], kept[b], "near", value) for (a, b), value in zip(near.tolist(), similarity.tolist(), strict=True)
     ]
     pairs.sort(key=lambda pair: (-pair[3], pair[2], pair[:2]))
     roots = _components(len(images), pairs)
-    group = {name: digests[root][:16] for name, root in zip(names, roots, strict=True)}
+    group = {name: found[root].digest[:16] for name, root in zip(names, roots, strict=True)}
     groups = pd.Series(
         [group["train", identifier] for identifier in comp.train["image_id"]],
         index=comp.train["image_id"].tolist(),
@@ -78,72 +75,28 @@ def duplicate_groups(comp):
     groups.attrs["pairs"] = [
         (names[a][1], names[b][1], kind, value, names[a][0], names[b][0]) for a, b, kind, value in pairs
     ]
-    groups.attrs["verdict"] = _verdict(groups.attrs, small)
+    groups.attrs["verdict"] = _verdict(groups.attrs, sum(not len(facts.greys) for facts in found))
     return groups
 
 
-def _scan(comp, images):
-    """Decode every image once.
+def _first_of_each(comp, images, found):
+    """Return the numbers of the images that are the first of their pixels and large enough to look alike.
 
-    Returns:
-        The digests of all; the numbers of those that are the first of their pixels and large enough to look alike, and
-        their thumbnails; how many are too small for that.
+    Raises:
+        ValueError: naming the files that cannot be decoded.
     """
-    pictures = np.zeros((len(images), len(likeness.CROPS), likeness.SIDE, likeness.SIDE), np.uint8)
-    digests, kept, seen, broken, small = [], [], set(), [], 0
-    looks = parallel_map("looking for duplicates", lambda image: _look_at(comp.root, image[2]), images)
-    for number, (digest, thumbnails, error) in enumerate(looks):
-        digests.append(digest)
-        if error:
-            broken.append(f"{comp.root / sources.name_of(images[number][2])} cannot be read ({error})")
-        elif thumbnails is None:
-            small += 1
-        elif digest not in seen:
-            pictures[len(kept)] = thumbnails
-            kept.append(number)
-        seen.add(digest)
+    broken = [
+        f"{comp.root / sources.name_of(source)} cannot be read ({facts.error})"
+        for (*_, source), facts in zip(images, found, strict=True)
+        if facts.error
+    ]
     if broken:
         more = f" and {len(broken) - 5} more" if len(broken) > 5 else ""
         raise ValueError("; ".join(broken[:5]) + more + "; see kk.check_images(comp)")
-    return digests, kept, pictures[: len(kept)], small
-
-
-def _look_at(root, source):
-    """Return the digest of a picture's pixels, its thumbnails (None if it is too small), and an error's text."""
-    digest, greys = hashlib.sha256(), []
-    try:
-        for part in sources.parts(source):
-            with sources.open_image(root, part) as image:
-                upright = _comparable(ImageOps.exif_transpose(image))
-            digest.update(repr((upright.mode, upright.size)).encode())
-            digest.update(upright.tobytes())
-            greys.append(_grey(upright))
-        if len({grey.size for grey in greys}) > 1:
-            raise ValueError("the files of one picture differ in size")
-    except sources.UNREADABLE as error:
-        return "", None, str(error) or type(error).__name__
-    if min(greys[0].size) < likeness.SIDE:
-        return digest.hexdigest(), None, ""
-    thumbnails = np.mean([likeness.thumbnails(grey) for grey in greys], axis=0).round().astype(np.uint8)
-    return digest.hexdigest(), thumbnails, ""
-
-
-def _comparable(image):
-    """Bring images that look the same to the same mode: RGB, RGBA where something is transparent, I for 16 bits."""
-    if image.mode.startswith(("I", "F")):  # convert would clip 16 bits and more to 8
-        return image.convert("F" if image.mode == "F" else "I")
-    if image.mode in ("LA", "PA", "La", "RGBa", "RGBA") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        if image.getextrema()[3] != (255, 255):
-            return image
-    return image.convert("RGB")
-
-
-def _grey(image):
-    if image.mode not in ("I", "F"):
-        return image.convert("L")
-    values = np.asarray(image, np.float32)  # of 16 bits a camera or scanner may fill but 12: the brightest becomes 255
-    return Image.fromarray(values * (255 / max(float(values.max()), 1e-6)))
+    first = {}
+    for number, facts in enumerate(found):
+        first.setdefault(facts.digest, number)
+    return [number for number in first.values() if len(found[number].greys)]
 
 
 def _components(count, pairs):

@@ -47,7 +47,7 @@ def near_pairs(pictures):
     """Find all pairs that look the same.
 
     Args:
-        pictures: uint8 array `(pictures, crops, 32, 32)` of `thumbnails`.
+        pictures: uint8 array `(pictures, crops, 32, 32)` of `thumbnails`, or a list of its rows, which saves a copy.
 
     Returns:
         int64 array `(pairs, 2)` of positions, the first one smaller, sorted; and float64 array `(pairs,)`, the
@@ -131,7 +131,7 @@ def _waves(pictures, crop):
     """Return how strong the 256 lowest frequencies are in each picture's local contrast."""
     waves = np.empty((len(pictures), len(_LOWEST)), np.float32)
     for start in range(0, len(pictures), _BLOCK):
-        some = pictures[start : start + _BLOCK, crop]
+        some = np.stack([thumbnails[crop] for thumbnails in pictures[start : start + _BLOCK]])
         contrast = _local_contrast(some) * (_detail(some).std((1, 2)) >= DETAIL)[:, None, None]
         waves[start : start + _BLOCK] = _unit(_spread(_COSINES, contrast))[:, _LOWEST]
     return waves
@@ -168,7 +168,7 @@ def _confirm(pictures, pairs):
         return np.empty(0)
     members, place = np.unique(pairs, return_inverse=True)
     first, second = place.reshape(pairs.shape).T
-    shown = pictures[members].swapaxes(0, 1)
+    shown = np.stack([pictures[member] for member in members], axis=1)
     contrast = [_local_contrast(crop) for crop in shown]
     unit = [_unit(maps) for maps in contrast]
     likeness = np.zeros(len(pairs))

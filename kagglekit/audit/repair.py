@@ -8,6 +8,7 @@ import pandas as pd
 
 from kagglekit._checks import check_choice, first_few
 from kagglekit._files import written_whole
+from kagglekit.competition.columns import RESERVED
 from kagglekit.competition.sources import name_of
 from kagglekit.competition.tables import read_text_csv
 
@@ -119,10 +120,10 @@ def fill_missing(data, columns, how, *, reference=None):
         return _filled(data, data if reference is None else reference, columns, ways)
     if reference is not None:
         raise ValueError("reference= is for a DataFrame; a Competition's train is the reference for its test")
-    kept = sorted({"image_id", "id", "source", "label", "group"} & set(columns))
+    kept = [column for column in columns if column in RESERVED]
     if kept:
         raise ValueError(
-            f"{first_few(kept)} of a Competition are never missing; fill labels in the organiser's table, "
+            f"{first_few(kept)} of a Competition are no metadata; fill labels in the organiser's table, "
             "kk.fill_missing(table, 'label', 'unknown'), before it becomes a competition"
         )
     train = _filled(data.train, data.train, columns, ways)

@@ -15,7 +15,6 @@ from kagglekit.audit.repair import as_numbers, missing_cells
 TELLING = 0.6  # a column alone that separates train from test better than this gives it away
 _MOST_ROWS = 20_000
 _MOST_COLUMNS = 40
-_OWN = ("image_id", "id", "source", "label", "group")
 
 
 def adversarial_validation(comp, report=None, *, features=None, seed=0):
@@ -88,7 +87,7 @@ def adversarial_validation(comp, report=None, *, features=None, seed=0):
 
 def _numbered(comp, report):
     """The table that is judged: numbers, NaN where missing; text is numbered in the order of its values."""
-    shared = [column for column in comp.train.columns if column in comp.test.columns and column not in _OWN]
+    shared = [column for column in comp.metadata_columns if column in comp.test]
     table = pd.concat([comp.train[shared], comp.test[shared]], ignore_index=True)
     if report is not None:
         files = _file_statistics(comp, report)

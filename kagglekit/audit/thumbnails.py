@@ -5,19 +5,20 @@ import pandas as pd
 from PIL import Image, ImageOps
 
 from kagglekit._parallel import parallel_map
+from kagglekit.audit.facts import SIDE
+from kagglekit.audit.scan import scan
 from kagglekit.competition.sources import UNREADABLE, open_image, parts
 
 _BINS = 5
 
 
-def read_small(root, source, side, *, square=False):
+def read_small(root, source, side):
     """Decode a picture small and upright; a JPEG is reduced while it is decoded.
 
     Args:
         root: folder of the competition.
         source: a source as it stands in the table.
         side: pixels of the longer side; a smaller picture stays as it is.
-        square: give exactly `(side, side)`, squeezed or enlarged.
 
     Returns:
         uint8 array `(height, width, channels)`: 1 channel for grey, 3 for colour, one for each part of a tuple. Pixels
@@ -29,16 +30,16 @@ def read_small(root, source, side, *, square=False):
     arrays = []
     for part in parts(source):
         with open_image(root, part) as image:
-            arrays.append(_reduced(image, side, square, single=isinstance(source, tuple)))
+            arrays.append(_reduced(image, side, single=isinstance(source, tuple)))
     return np.concatenate(arrays, axis=-1)
 
 
-def small_images(root, sources, side, *, square=False, title="reading images"):
+def small_images(root, sources, side, *, title="reading images"):
     """Iterate over what `read_small` gives for each source, in order; None for one that cannot be read."""
 
     def read(source):
         try:
-            return read_small(root, source, side, square=square)
+            return read_small(root, source, side)
         except UNREADABLE:
             return None
 
@@ -51,7 +52,7 @@ def rows_of_class(comp):
     An image with several labels stands in several classes. Where labels are numbers, a class is a fifth of the images,
     or one value where there are at most 5, from the lowest to the highest. Classes without an image are left out.
     """
-    if comp.task in ("regression", "distribution"):
+    if not comp.task.has_classes:
         values = label_values(comp)
         several = np.unique(values)
         edges = several if len(several) <= _BINS else np.unique(np.quantile(values, np.linspace(0, 1, _BINS + 1)[:-1]))
@@ -63,8 +64,7 @@ def rows_of_class(comp):
             if len(set(names)) == len(names):
                 break
         return dict(zip(names, rows, strict=True))
-    labels = comp.train["label"].reset_index(drop=True)
-    labels = (labels.explode() if comp.task == "multi_label" else labels).dropna()
+    labels = comp.train["label"].reset_index(drop=True).explode().dropna()
     found = labels.groupby(labels).groups
     return {name: np.asarray(found[name], np.int64) for name in comp.class_counts().index if name in found}
 
@@ -74,23 +74,16 @@ def label_values(comp):
 
     Bins whose names are numbers count as those numbers, others as 1, 2, 3 and so on.
     """
-    labels = comp.train["label"]
-    if comp.task == "regression":
-        return np.array([label[0] if isinstance(label, tuple) else label for label in labels], np.float64)
-    try:
-        bins = np.array(comp.class_names, np.float64)
-    except ValueError:
-        bins = np.arange(1, len(comp.class_names) + 1, dtype=np.float64)
-    return (np.array(labels.tolist(), np.float64) @ bins).round(9)  # so that equal means are equal
+    return comp.task.values(comp.train["label"], comp.class_names)
 
 
 def look_at(comp, rows, side, *, most, least):
-    """Read a sample of the training images, spread over the classes, as square thumbnails.
+    """Return a sample of the training images, spread over the classes, as square thumbnails.
 
     Args:
         comp: a `Competition`.
         rows: what `rows_of_class` returned.
-        side: pixels of a thumbnail.
+        side: pixels of a thumbnail; divides 32.
         most: images in all, about; `least`: of each class, where there are so many.
 
     Returns:
@@ -105,12 +98,17 @@ def look_at(comp, rows, side, *, most, least):
     drawn = [rng.permutation(part)[: max(least, round(share * len(part)))] for part in rows.values()]
     positions = np.unique(np.concatenate(drawn))
     sources = comp.train["source"].iloc[positions].tolist()
-    found = list(small_images(comp.root, sources, side, square=True, title="looking at thumbnails"))
-    kept = [number for number, pixels in enumerate(found) if pixels is not None]
+    found = [facts.colours for facts in scan(comp, sources)]
+    kept = [number for number, pixels in enumerate(found) if pixels.size]
     if not kept:
         raise ValueError("none of the training images looked at can be read; see kk.check_images(comp)")
     channels = max(found[number].shape[2] for number in kept)
-    return positions[kept], np.stack([with_channels(found[number], channels) for number in kept]).astype(np.float32)
+    return positions[kept], np.stack([with_channels(reduced(found[number], side), channels) for number in kept])
+
+
+def reduced(colours, side):
+    """Average the squares of a colour thumbnail, `(32, 32, channels)`, to float32 `(side, side, channels)`."""
+    return colours.reshape(side, SIDE // side, side, SIDE // side, -1).mean(axis=(1, 3), dtype=np.float32)
 
 
 def with_channels(pixels, channels):
@@ -132,7 +130,7 @@ def members(rows, positions, *, alone=False):
     return [part for part in chosen if len(part)]
 
 
-def _reduced(image, side, square, single):
+def _reduced(image, side, single):
     deep = image.mode.startswith("I")
     if not deep:
         image.draft(None, (2 * side, 2 * side))
@@ -144,6 +142,6 @@ def _reduced(image, side, square, single):
     else:
         image = image.convert("L" if grey else "RGB")
     scale = min(1, side / max(image.size))
-    size = (side, side) if square else tuple(max(1, round(length * scale)) for length in image.size)
+    size = tuple(max(1, round(length * scale)) for length in image.size)
     pixels = np.asarray(image.resize(size, Image.Resampling.BOX))
     return pixels[..., None] if pixels.ndim == 2 else pixels

@@ -15,7 +15,6 @@ _SIDE = 8  # pixels of the thumbnails: colours and coarse shape, no detail
 _EASY_SHARE, _EASY_LEAST = 0.15, 3
 _TINY = 32  # pixels; below, a network that halves five times has nothing left
 _STRIDE = 32  # of the last feature map of nearly every pretrained network
-_OWN = ("image_id", "id", "source", "label", "group")
 
 
 def describe_data(comp, report, groups=None):
@@ -108,17 +107,17 @@ def _easy_first(classes, thumbnails):
 
 def _labels(comp, rows):
     images = f"{len(comp.train)} training images"
-    if comp.task in ("regression", "distribution"):
+    if not comp.task.has_classes:
         values = label_values(comp)
         low, middle, high = np.quantile(values, [0, 0.5, 1])
-        what = "targets" if comp.task == "regression" else "means of the distributions"
+        what = comp.task.values_are
         spread = f"{what} from {low:.4g} to {high:.4g}, median {middle:.4g}, standard deviation {values.std():.4g}"
         advice = "score a constant first (mean or median): a model has to beat it; stratify the folds by quantiles"
         enough = "hundreds of images at least with pretrained weights" if len(values) < 500 else "fine for a baseline"
         return [("data size", images, enough), ("targets", spread, advice)]
     counts = comp.class_counts()
     middle = float(counts.median())
-    several = "" if comp.task == "single_label" else f", {comp.train['label'].map(len).mean():.2f} labels an image"
+    several = "" if comp.task.one_label else f", {comp.train['label'].map(len).mean():.2f} labels an image"
     size = f"{images} of {len(counts)} classes, median {middle:g} a class{several}"
     lines = [("data size", size, _size_advice(middle)), _balance(counts)]
     few = [counts[counts < number] for number in (10, 20)]
@@ -198,7 +197,7 @@ def _look_alike(comp, classes, thumbnails):
         recalls.append((distances.argmin(axis=1) == number).mean())
     accuracy, chance = float(np.mean(recalls)), 1 / len(classes)
     above = (accuracy - chance) / (1 - chance)
-    what = "fifth of the targets" if comp.task in ("regression", "distribution") else "class"
+    what = "class" if comp.task.has_classes else "fifth of the targets"
     finding = (
         f"colour and coarse shape alone (8x8 pixels) find the right {what} for {accuracy:.0%}, chance {chance:.0%}"
     )
@@ -250,7 +249,8 @@ def _twins(groups):
 def _groups(comp):
     if "group" not in comp.train:
         return []
-    sizes = comp.train["group"].value_counts()
+    known = comp.train["group"] != ""  # an image of an unknown group is a group of its own
+    sizes = comp.train["group"].where(known, np.arange(len(known))).value_counts()
     finding = f"{len(sizes)} groups of {sizes.min()} to {sizes.max()} images, median {sizes.median():g}"
     largest = sizes.iloc[0] / len(comp.train)
     return [("groups", finding, (
@@ -260,9 +260,8 @@ def _groups(comp):
 
 
 def _missing(comp):
-    shares = {
-        column: float(missing_cells(comp.train[column]).mean()) for column in comp.train if column not in _OWN[:4]
-    }
+    columns = [*comp.metadata_columns, *(["group"] if "group" in comp.train else [])]
+    shares = {column: float(missing_cells(comp.train[column]).mean()) for column in columns}
     shares = {column: share for column, share in shares.items() if share}
     if not shares:
         return []

@@ -1,38 +1,55 @@
 """Automatic augmentation: AutoAugment, RandAugment, TrivialAugment and AugMix, on a picture of the network's size.
 
-What is drawn is a tuple of steps `(operation, value)`, the value already being the number that the operation takes. The
-operations are this package's; they turn and shear about the centre and fill with grey 128. A larger magnitude always
-changes more: posterize and solarize are not inverted as they are in the published TensorFlow code.
+What is drawn is a tuple of steps `(operation, value)` in the papers' names and units; `OPERATIONS` says which op each
+is. They turn and shear about the centre and fill with grey 128. A larger magnitude always changes more: posterize and
+solarize are not inverted as they are in the published TensorFlow code.
 """
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from kagglekit.augment.colour import brightness, contrast, recolour, saturation
-from kagglekit.augment.filters import sharpness
-from kagglekit.augment.geometry import rotation_matrix, shear_matrix, shift_matrix, warp
 from kagglekit.augment.pixels import rounded
-from kagglekit.augment.tone import autocontrast, equalize, invert, posterize, solarize
 
-# operation of the papers -> how a value is applied; translations are shares of the side, factors are off by 1
+
+class Operation(NamedTuple):
+    """An operation of the papers: a key of `OPS`, its parameters from a value, and whether values have a direction.
+
+    `parameters(value, size)` takes the image's `(height, width)`.
+    """
+
+    op: str
+    parameters: Callable = lambda value, size: value
+    signed: bool = False
+
+
+def _off_one(value, size):
+    return 1 + value
+
+
+def _always(value, size):
+    return True
+
+
+# All but Identity. Translations are shares of the side, which need not be whole pixels.
 OPERATIONS = {
-    "Identity": lambda image, value: image,
-    "ShearX": lambda image, value: _warped(image, shear_matrix(x=value)),
-    "ShearY": lambda image, value: _warped(image, shear_matrix(y=value)),
-    "TranslateX": lambda image, value: _warped(image, shift_matrix(0, value * image.shape[1])),
-    "TranslateY": lambda image, value: _warped(image, shift_matrix(value * image.shape[0], 0)),
-    "Rotate": lambda image, value: _warped(image, rotation_matrix(value)),
-    "Brightness": lambda image, value: recolour(image, [(brightness, 1 + value)]),
-    "Color": lambda image, value: recolour(image, [(saturation, 1 + value)]),
-    "Contrast": lambda image, value: recolour(image, [(contrast, 1 + value)]),
-    "Sharpness": lambda image, value: sharpness(image, 1 + value),
-    "Posterize": posterize,
-    "Solarize": solarize,
-    "AutoContrast": lambda image, value: autocontrast(image),
-    "Equalize": lambda image, value: equalize(image),
-    "Invert": lambda image, value: invert(image),
+    "ShearX": Operation("shear_x", signed=True),
+    "ShearY": Operation("shear_y", signed=True),
+    "TranslateX": Operation("shift_normal", lambda value, size: (0, value * size[1]), signed=True),
+    "TranslateY": Operation("shift_normal", lambda value, size: (value * size[0], 0), signed=True),
+    "Rotate": Operation("rotation", signed=True),
+    "Brightness": Operation("brightness", _off_one, signed=True),
+    "Color": Operation("saturation", _off_one, signed=True),
+    "Contrast": Operation("contrast", _off_one, signed=True),
+    "Sharpness": Operation("sharpness", _off_one, signed=True),
+    "Posterize": Operation("posterize"),
+    "Solarize": Operation("solarize"),
+    "AutoContrast": Operation("autocontrast", _always),
+    "Equalize": Operation("equalize", _always),
+    "Invert": Operation("invert", _always),
 }
-_SIGNED = {"ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate", "Brightness", "Color", "Contrast", "Sharpness"}
 
 # operation -> its value at magnitude 0 and at magnitude 1.
 # AutoAugment's appendix (Cubuk et al. 2019), with the enhancements' factors 0.1-1.9 taken from 1 outwards.
@@ -140,32 +157,38 @@ AUTOAUGMENT = {
 }
 
 
-def apply_steps(image, steps):
+def apply_steps(image, steps, ops):
     """Apply drawn steps one after another.
 
     Args:
-        image: uint8 or float32 array `(height, width, channels)`; colours and saturation act on 3 channels only.
+        image: uint8 or float32 array `(height, width, channels)`; `Color` acts on 3 channels only.
         steps: pairs `(operation, value)`, see `OPERATIONS`.
+        ops: mapping from names to `Op`s: `kagglekit.augment.OPS`, which this module stands below.
 
     Returns:
         Array like `image`.
 
     Example:
 
-    >>> apply_steps(np.full((1, 1, 3), 200, np.uint8), [("Invert", 0), ("Brightness", 1.0)])
+    >>> from kagglekit.augment import OPS
+    >>> apply_steps(np.full((1, 1, 3), 200, np.uint8), [("Invert", 0), ("Brightness", 1.0)], OPS)
     array([[[110, 110, 110]]], dtype=uint8)
     """
-    for operation, value in steps:
-        image = OPERATIONS[operation](image, value)
+    for name, value in steps:
+        if name != "Identity":
+            operation = OPERATIONS[name]
+            parameters = operation.parameters(value, image.shape[:2])
+            image = ops[operation.op].change(image, parameters, border="constant")
     return image
 
 
-def apply_augmix(image, mixture):
+def apply_augmix(image, mixture, ops):
     """Mix a picture with several augmented copies of itself.
 
     Args:
         image: uint8 or float32 array `(height, width, channels)`.
         mixture: pairs `(share, steps)`, see `apply_steps`; the picture itself has the share that is left of 1.
+        ops: as `apply_steps` takes them.
 
     Returns:
         Array like `image`.
@@ -174,7 +197,7 @@ def apply_augmix(image, mixture):
         return image
     total = image.astype(np.float32) * np.float32(1 - sum(share for share, _ in mixture))
     for share, steps in mixture:
-        total = cv2.addWeighted(total, 1.0, apply_steps(image, steps), share, 0.0, dtype=cv2.CV_32F)
+        total = cv2.addWeighted(total, 1.0, apply_steps(image, steps, ops), share, 0.0, dtype=cv2.CV_32F)
     total = total.reshape(image.shape)
     return rounded(total) if image.dtype == np.uint8 else np.clip(total, 0, 255, out=total)
 
@@ -191,7 +214,7 @@ def graded(operation, magnitude, ranges, *, negative=False):
     value = least + (most - least) * magnitude
     if operation == "Posterize":
         return round(value)
-    return -value if negative and operation in _SIGNED else value
+    return -value if negative and operation in OPERATIONS and OPERATIONS[operation].signed else value
 
 
 def draw_autoaugment(rng, strength, *, table):
@@ -267,7 +290,3 @@ def _random_steps(rng, strength, number, operations, ranges, magnitude):
         (operations[index], graded(operations[index], magnitude(), ranges, negative=rng.random() < 0.5))
         for index in chosen
     )
-
-
-def _warped(image, matrix):
-    return warp(image, matrix, border="constant", fill=128.0)

@@ -1,7 +1,8 @@
 """Batches whose images are mixed of two: MixUp, CutMix, FMix and a mixture of them.
 
-Each image's partner is another one of the batch, by a random permutation. A mix is called as
-`mix(images, targets, weights, rng)` and changes the images in place: no second buffer of the batch's size is made.
+Each image's partner is another one of the batch, by a random permutation; one share, box or mask is drawn for all of
+them, as in the papers' own code. A mix is called as `mix(images, targets, weights, rng)` and changes the images in
+place: no second buffer of the batch's size is made.
 """
 
 import functools
@@ -13,14 +14,13 @@ import numpy as np
 class _Mix:
     """What the mixes have in common; each adds how its parameters are drawn and how they are applied."""
 
-    def __init__(self, alpha, probability=1.0, *, per_row=False):
+    def __init__(self, alpha, probability=1.0):
         if not alpha > 0:
             raise ValueError(f"expected alpha of more than 0, got {alpha}; leave the mix out to mix nothing")
         if not 0 <= probability <= 1:
             raise ValueError(f"expected a probability from 0 to 1, got {probability}")
         self.alpha = alpha
         self.probability = probability
-        self.per_row = per_row
 
     def __call__(self, images, targets, weights, rng):
         """Mix a batch.
@@ -46,11 +46,10 @@ class _Mix:
             return images, targets, weights
         images = np.ascontiguousarray(images)
         partners = rng.permutation(len(images))
-        drawn = [self.draw(rng, *images.shape[1:3]) for _ in range(len(images) if self.per_row else 1)]
+        share, drawn = self.draw(rng, *images.shape[1:3])
         for row, other in _pairs(images, partners):
-            self.blend(images[row], other, drawn[row % len(drawn)][1])
-        shares = np.resize(np.float32([share for share, _ in drawn]), len(images))
-        return images, *mix_targets(targets, weights, partners, shares)
+            self.blend(images[row], other, drawn)
+        return images, *mix_targets(targets, weights, partners, np.full(len(images), share, np.float32))
 
 
 class MixUp(_Mix):
@@ -59,7 +58,6 @@ class MixUp(_Mix):
     Args:
         alpha: of the Beta distribution, more than 0. The paper: 0.1 to 0.4 on ImageNet, 1 on CIFAR-10.
         probability: share of batches that are mixed.
-        per_row: True draws a share for each image, False one for the batch as in the authors' code.
 
     Example:
 
@@ -95,7 +93,6 @@ class CutMix(_Mix):
     Args:
         alpha: of the Beta distribution, more than 0; 1 in the paper.
         probability: share of batches that are mixed.
-        per_row: True draws a box for each image, False one for the batch as in the authors' code.
 
     Example:
 
@@ -128,8 +125,6 @@ class FMix(_Mix):
         alpha: of the Beta distribution, more than 0; 1 in the paper.
         probability: share of batches that are mixed.
         decay: how fast high frequencies fade in the mask; 3 in the paper. Less: smaller pieces.
-        per_row: True draws a mask for each image (some milliseconds each), False one for the batch as in the authors'
-            code.
 
     Example:
 
@@ -143,8 +138,8 @@ class FMix(_Mix):
     https://github.com/ecs-vlc/FMix
     """
 
-    def __init__(self, alpha=1.0, probability=1.0, *, decay=3.0, per_row=False):
-        super().__init__(alpha, probability, per_row=per_row)
+    def __init__(self, alpha=1.0, probability=1.0, *, decay=3.0):
+        super().__init__(alpha, probability)
         self.decay = decay
 
     def draw(self, rng, height, width):

@@ -10,6 +10,7 @@ from kagglekit._checks import check_choice
 from kagglekit.augment.colour import recolour
 from kagglekit.augment.geometry import crop_matrix, warp, zoom_matrix
 from kagglekit.augment.ops import OPS
+from kagglekit.augment.views import VIEWS, fits
 
 _PHOTO = (("brightness_shift", 0.1), ("contrast", 0.2))
 _CROP = (("random_resized_crop", 0.65), ("flip_horizontal", 0.5))  # area 0.35-1: for weights that see already
@@ -40,7 +41,6 @@ POLICIES = {
     "trivial": (*_CROP, ("trivialaugment", 1.0)),
     "augmix": (*_CROP, ("augmix", 3)),
 }  # fmt: skip
-_CHANCES_OF_TURNS = ("flip_horizontal", "flip_vertical", "dihedral")
 
 
 class Drawn(NamedTuple):
@@ -91,6 +91,33 @@ def check_policy(policy):
     return tuple(tuple(entry) for entry in policy)
 
 
+def safe_views(policy, size, *, strength=1.0):
+    """Return the test-time views that are worth trying for a network which was trained with a policy.
+
+    They are those of the policy's ops, whose images the network has seen and whose labels were right, and a slight
+    zoom, which changes next to nothing. Quarter turns are for squares alone.
+
+    Args:
+        policy: key of `POLICIES` or a list of `(op, strength)` pairs.
+        size: `(height, width)` of the network's input, or an integer for a square.
+        strength: factor on every strength; at 0 the network has seen nothing but the images as they are.
+
+    Returns:
+        List of names of `VIEWS`, without `"identity"`.
+
+    Raises:
+        ValueError: as `check_policy`.
+
+    Example:
+
+    >>> safe_views("light", 224), safe_views([("dihedral", 1)], (96, 128))
+    (['hflip', 'zoom'], ['hflip', 'vflip', 'rot180', 'zoom'])
+    """
+    ops = check_policy(policy) if strength else ()
+    known = {view for name, value in ops if value for view in OPS[name].views} | {"zoom"}
+    return [view for view in VIEWS if view in known and fits(view, size)]
+
+
 def draw(policy, rng, *, box, size, strength=1.0):
     """Draw everything that is random about one picture.
 
@@ -99,7 +126,8 @@ def draw(policy, rng, *, box, size, strength=1.0):
         rng: `np.random.Generator`; the same state draws the same.
         box: `(top, left, height, width)` in pixels of the stored picture: what evaluation would show.
         size: `(height, width)` of the result, in pixels.
-        strength: factor on every strength; flips and quarter turns keep their chance. 0 switches all off, these too.
+        strength: factor on every strength, see `Op.scaled`: flips and quarter turns keep their chance. 0 switches all
+            off, these too.
 
     Returns:
         `Drawn`.
@@ -117,7 +145,7 @@ def draw(policy, rng, *, box, size, strength=1.0):
     window, steps = tuple(box), []
     for name, value in ops:
         op = OPS[name]
-        parameters = op.draw(rng, value if name in _CHANCES_OF_TURNS else value * strength)
+        parameters = op.draw(rng, op.scaled(value, strength))
         if op.kind == "window":
             window = op.apply(window, parameters)
         else:

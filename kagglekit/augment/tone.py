@@ -23,9 +23,9 @@ def solarize(image, threshold):
     return pointwise(image, lambda values: np.where(values < threshold, values, 255 - values))
 
 
-def solarize_add(image, addition, threshold=128):
-    """Add to the values below `threshold` (AutoAugment's SolarizeAdd, Cubuk et al. 2019)."""
-    return pointwise(image, lambda values: np.where(values < threshold, values + np.float32(addition), values))
+def solarize_add(image, addition):
+    """Add to the values below 128 (AutoAugment's SolarizeAdd, Cubuk et al. 2019)."""
+    return pointwise(image, lambda values: np.where(values < 128, values + np.float32(addition), values))
 
 
 def invert(image, inverted=True):

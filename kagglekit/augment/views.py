@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kagglekit._checks import check_choice
+from kagglekit._checks import check_choice, nearest
 
 
 def _same(image):
@@ -17,14 +17,12 @@ def _same(image):
 
 
 class View(NamedTuple):
-    """A symmetry of `(height, width, channels)` arrays, the view that undoes it, and the part of the box looked at.
+    """A symmetry of `(height, width, channels)` arrays, and the part of the box looked at.
 
-    `inverse` is None where a part is left out, which nothing brings back. `part` is `(top, left, height, width)` in
-    shares of the box.
+    `part` is `(top, left, height, width)` in shares of the box.
     """
 
     symmetry: Callable = _same
-    inverse: str | None = None
     part: tuple = (0.0, 0.0, 1.0, 1.0)
 
 
@@ -33,14 +31,14 @@ def _middle(share):
 
 
 VIEWS = {
-    "identity": View(_same, "identity"),
-    "hflip": View(np.fliplr, "hflip"),
-    "vflip": View(np.flipud, "vflip"),
-    "rot180": View(lambda image: np.rot90(image, 2), "rot180"),
-    "rot90": View(np.rot90, "rot270"),  # counterclockwise
-    "rot270": View(lambda image: np.rot90(image, 3), "rot90"),
-    "transpose": View(lambda image: image.swapaxes(0, 1), "transpose"),  # mirrored at the diagonal from the upper left
-    "transverse": View(lambda image: np.rot90(image, 2).swapaxes(0, 1), "transverse"),  # mirrored at the other diagonal
+    "identity": View(),
+    "hflip": View(np.fliplr),
+    "vflip": View(np.flipud),
+    "rot180": View(lambda image: np.rot90(image, 2)),
+    "rot90": View(np.rot90),  # counterclockwise
+    "rot270": View(lambda image: np.rot90(image, 3)),
+    "transpose": View(lambda image: image.swapaxes(0, 1)),  # mirrored at the diagonal from the upper left
+    "transverse": View(lambda image: np.rot90(image, 2).swapaxes(0, 1)),  # mirrored at the other diagonal
     "zoom": _middle(7 / 8),
     "five_crop_top_left": View(part=(0.0, 0.0, 7 / 8, 7 / 8)),
     "five_crop_top_right": View(part=(0.0, 1 / 8, 7 / 8, 7 / 8)),
@@ -52,16 +50,79 @@ VIEWS = {
     "scale_60": _middle(0.6),
 }
 DIHEDRAL = ("identity", "hflip", "vflip", "rot180", "rot90", "rot270", "transpose", "transverse")
-FIVE_CROP = tuple(name for name in VIEWS if name.startswith("five_crop"))
-MULTI_SCALE = ("identity", "scale_90", "scale_75", "scale_60")
+VIEW_SETS = {
+    "none": ("identity",),
+    "flips": ("identity", "hflip", "vflip"),
+    "d4": DIHEDRAL,
+    "five_crop": ("identity", *(name for name in VIEWS if name.startswith("five_crop"))),
+    "scales": ("identity", "scale_90", "scale_75", "scale_60"),
+}
 
 
-def check_view(view):
-    """Raise a ValueError unless the view is a name of `VIEWS` or the number of an augmented pass, from 0."""
-    if not isinstance(view, int) or isinstance(view, bool):
-        check_choice("view", view, VIEWS)
-    elif not 0 <= view < 2**31:
-        raise ValueError(f"expected a view's name or the number of an augmented pass, 0 or more, got {view}")
+def named_views(views, size):
+    """Return the test-time views that a person asks for, the unchanged image always first.
+
+    Args:
+        views: a key of `VIEW_SETS`, a key of `VIEWS`, or a list of these.
+        size: `(height, width)` of the network's input, or an integer for a square.
+
+    Returns:
+        List of keys of `VIEWS`, each once.
+
+    Raises:
+        ValueError: for an unknown name, or a view that swaps the sides of an input that is not square.
+
+    Example:
+
+    >>> named_views("flips", 224), named_views(["zoom", "hflip"], (96, 128))
+    (['identity', 'hflip', 'vflip'], ['identity', 'zoom', 'hflip'])
+    """
+    names = [views] if isinstance(views, str) else views
+    if not isinstance(names, list | tuple):
+        raise ValueError(f"expected views to be a name or a list of names such as ['hflip', 'zoom'], got {views!r}")
+    chosen = ["identity"]
+    for name in names:
+        if name not in (*VIEW_SETS, *VIEWS):
+            raise ValueError(
+                f"expected the views to be sets ({', '.join(VIEW_SETS)}) or single views ({', '.join(VIEWS)}), got "
+                f"{name!r}.{nearest(name, [*VIEW_SETS, *VIEWS])}"
+            )
+        chosen += VIEW_SETS.get(name, (name,))
+    for view in chosen:
+        check_view(view, size)
+    return list(dict.fromkeys(chosen))
+
+
+def check_view(view, size):
+    """Check a view before anything is computed.
+
+    Args:
+        view: a name of `VIEWS`, or the number of an augmented pass, from 0.
+        size: `(height, width)` of the network's input, or an integer for a square.
+
+    Raises:
+        ValueError: if it is neither, or swaps the sides of an input that is not square.
+    """
+    if isinstance(view, int) and not isinstance(view, bool):
+        if not 0 <= view < 2**31:
+            raise ValueError(f"expected a view's name or the number of an augmented pass, 0 or more, got {view}")
+    else:
+        _check_name(view, size)
+
+
+def _check_name(view, size):
+    check_choice("view", view, VIEWS)
+    if not fits(view, size):
+        raise ValueError(
+            f"view {view!r} swaps the sides and needs a square image, got {size[0]}x{size[1]}; "
+            f"use a square image_size, or {', '.join(name for name in DIHEDRAL if fits(name, size))}"
+        )
+
+
+def fits(view, size):
+    """Tell whether a view keeps the shape of an image of this size, as all but quarter turns do."""
+    height, width = (size, size) if isinstance(size, int) else size
+    return height == width or VIEWS[view].symmetry(np.empty((1, 2, 1))).shape == (1, 2, 1)
 
 
 def view_box(view, box):
@@ -98,45 +159,14 @@ def apply_view(image, view):
         array of the same shape and dtype, contiguous; it shares its memory with `image` where nothing is turned.
 
     Raises:
-        ValueError: for an unknown view, or one that swaps the sides of a picture that is not square.
+        ValueError: for an unknown view, or one that swaps the sides of an image that is not square.
 
     Example:
 
     >>> apply_view(np.array([[[1], [2]], [[3], [4]]]), "rot90")[..., 0].tolist()
     [[2, 4], [1, 3]]
     """
-    check_choice("view", view, VIEWS)
+    _check_name(view, image.shape[:2])
     # A pixel's channels as one item: they lie side by side and are copied at once.
     pixels = np.ascontiguousarray(image).view((np.void, image.itemsize * image.shape[2]))
-    seen = VIEWS[view].symmetry(pixels)
-    if seen.shape != pixels.shape:
-        raise ValueError(
-            f"view {view!r} swaps the sides and needs a square picture, got {image.shape[0]}x{image.shape[1]}; "
-            f"use a square image_size, or {', '.join(DIHEDRAL[:4])}"
-        )
-    return np.ascontiguousarray(seen).view(image.dtype)
-
-
-def invert_view(image, view):
-    """Return a picture as it was before `apply_view`; for maps of what a network looked at, for instance.
-
-    Args:
-        image: array `(height, width, channels)` of any dtype.
-        view: a name of `VIEWS`, without a part.
-
-    Returns:
-        array of the same shape and dtype, contiguous; it shares its memory with `image` where nothing is turned.
-
-    Raises:
-        ValueError: as `apply_view`, and for views that show a part of the picture.
-
-    Example:
-
-    >>> image = np.arange(12).reshape(2, 2, 3)
-    >>> bool((invert_view(apply_view(image, "rot90"), "rot90") == image).all())
-    True
-    """
-    check_choice("view", view, VIEWS)
-    if VIEWS[view].inverse is None:
-        raise ValueError(f"view {view!r} shows a part of the picture, so nothing inverts it; use one of {DIHEDRAL}")
-    return apply_view(image, VIEWS[view].inverse)
+    return np.ascontiguousarray(VIEWS[view].symmetry(pixels)).view(image.dtype)

@@ -4,9 +4,10 @@ import dataclasses
 import re
 
 from kagglekit._checks import check_choice, nearest
-from kagglekit.competition.tables import TASKS
+from kagglekit.metrics import Metric, find_metric
+from kagglekit.tasks import TASKS, Task, find_task
 
-SUBMISSION_FORMS = ("labels", "label lists", "probabilities", "one probability", "values")
+SUBMISSION_FORMS = tuple(dict.fromkeys(form for task in TASKS.values() for form in task.forms))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,8 +16,9 @@ class Preset:
 
     Args:
         layout: name of a layout, a key of `kagglekit.competition.layouts.LAYOUTS`.
-        task: `"single_label"`, `"multi_label"`, `"regression"` or `"distribution"`.
-        metric: name of the metric that the competition is scored by.
+        task: a `kagglekit.tasks.Task` or its name: `"single_label"`, `"multi_label"`, `"ordinal"`, `"regression"` or
+            `"distribution"`.
+        metric: name of the metric that the competition is scored by, or a `kk.Metric` of your own.
         train_table: file name of the training table.
         test_table: file name of the table of test rows (metadata, or the fields of `test_images`).
         columns: names of the table's columns where it has no header; `""` leaves a column out.
@@ -41,8 +43,8 @@ class Preset:
     """
 
     layout: str | None = None
-    task: str | None = None
-    metric: str | None = None
+    task: Task | str | None = None
+    metric: str | Metric | None = None
     train_table: str | None = None
     test_table: str | None = None
     columns: tuple = ()
@@ -65,7 +67,9 @@ class Preset:
 
     def __post_init__(self):
         if self.task is not None:
-            check_choice("task", self.task, TASKS)
+            object.__setattr__(self, "task", find_task(self.task))
+        if self.metric is not None:
+            find_metric(self.metric, self.task)
         if self.submission is not None:
             check_choice("submission", self.submission, SUBMISSION_FORMS)
         if self.group_pattern is not None and re.compile(self.group_pattern).groups < 1:
@@ -139,6 +143,7 @@ PRESETS = {
         label_column="diagnosis",
         train_images="train_images",
         test_images="test_images",
+        task="ordinal",
         metric="quadratic_weighted_kappa",
         submission="labels",
         preprocessing="crop the grey border, try Ben Graham's colours; the winner used none of it",
@@ -153,6 +158,7 @@ PRESETS = {
         group_pattern=r"^(\d+)_(?:left|right)$",
         train_images="train",
         test_images="test",
+        task="ordinal",
         metric="quadratic_weighted_kappa",
         submission="labels",
         preprocessing="Ben Graham: one radius, local average taken away, circle of 0.9 radius",
@@ -230,6 +236,7 @@ PRESETS = {
         label_column="class_num",
         train_images="train_images",
         test_images="test_images",
+        task="ordinal",
         metric="quadratic_weighted_kappa",
         submission="labels",
         header=False,

@@ -1,20 +1,17 @@
 """The table that every layout is read into: one line per image."""
 
 import dataclasses
-import itertools
-import re
 from html import escape
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from kagglekit import _paths
-from kagglekit._checks import check_choice, check_unique, first_few
+from kagglekit._checks import check_unique, first_few
 from kagglekit._files import content_hash
-
-_NUMBER = re.compile(r"\d+(\.\d+)?")
-TASKS = ("single_label", "multi_label", "regression", "distribution")
+from kagglekit.competition.columns import RESERVED, metadata_columns
+from kagglekit.metrics import Metric, find_metric, try_out
+from kagglekit.tasks import SINGLE_LABEL, Task, find_task
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -32,11 +29,14 @@ class Competition:
         test: the same without `label`; may be empty.
         sample_submission: DataFrame of text as the organiser gave it, or None.
         id_column, label_column: their names in the organiser's files.
-        metric: name of the metric that the competition is scored by.
-        task: what a label is. `"single_label"`: text, the class. `"multi_label"`: a tuple of class names, perhaps
-            empty. `"regression"`: a float, or a tuple of them. `"distribution"`: a tuple of floats, one for each class,
-            that sum to 1.
-        classes: names of the network's outputs. Defaults to the labels that occur, sorted; needed for `"distribution"`.
+        metric: name of the metric that the competition is scored by, or a `kk.Metric` of your own; it is held as a
+            `Metric`. Defaults to what is usual for the task.
+        task: what a label is, a `kagglekit.tasks.Task` or its name. `"single_label"`: text, the class. `"ordinal"`: the
+            same, of classes that stand in an order (grades). `"multi_label"`: a tuple of class names, perhaps empty.
+            `"regression"`: a float, or a tuple of them. `"distribution"`: a tuple of floats, one for each class, that
+            sum to 1.
+        classes: names of the network's outputs. Defaults to the labels that occur, sorted; needed for `"distribution"`
+            and for grades whose names are no numbers.
         submission_form: see `kk.make_submission`. Defaults to what the sample submission shows.
         submission_header: whether a submission begins with the names of its columns.
     """
@@ -48,39 +48,25 @@ class Competition:
     sample_submission: pd.DataFrame | None = None
     id_column: str = "id"
     label_column: str = "label"
-    metric: str = "accuracy"
-    task: str = "single_label"
+    metric: str | Metric | None = None
+    task: Task = SINGLE_LABEL
     classes: tuple | None = None
     submission_form: str | None = None
     submission_header: bool = True
 
     def __post_init__(self):
-        check_choice("task", self.task, TASKS)
+        object.__setattr__(self, "task", find_task(self.task))
+        object.__setattr__(self, "metric", find_metric(self.metric or self.task.metric, self.task))
         check_unique("train image_id", self.train["image_id"])
         check_unique("test image_id", self.test["image_id"])
         empty = self.train.loc[self.train["label"].isna() | (self.train["label"] == ""), "image_id"]
         if len(empty):
             raise ValueError(f"rows without a label: {first_few(empty)}; fill the label in or remove the rows")
-        if self.task == "single_label" and self.train["label"].nunique() < 2:
-            raise ValueError(
-                f"expected at least 2 classes in column {self.label_column!r}, got {self.train['label'].nunique()}; "
-                "choose another column with label_column="
-            )
+        self.task.check_labels(self.train["label"], self.label_column)
         if self.classes is None:
-            object.__setattr__(self, "classes", self._found_classes())
-
-    def _found_classes(self):
-        if self.task == "regression":
-            first = self.train["label"].iloc[0]
-            return (
-                tuple(f"{self.label_column}_{n}" for n in range(len(first)))
-                if isinstance(first, tuple)
-                else (self.label_column,)
-            )
-        if self.task == "distribution":
-            raise ValueError("a distribution needs the names of its bins: pass classes=")
-        labels = self.train["label"]
-        return tuple(natural_order(set(itertools.chain(*labels) if self.task == "multi_label" else labels)))
+            object.__setattr__(self, "classes", self.task.class_names(self.train["label"], self.label_column))
+        if not self.metric.built_in:  # a mistake in it would show after an epoch of training
+            try_out(self.metric, self.targets, self.task, self.class_names)
 
     @property
     def class_names(self):
@@ -90,7 +76,12 @@ class Competition:
     @property
     def targets(self):
         """What a network learns: class numbers, int64 `(rows,)`, for one label; else float32 `(rows, outputs)`."""
-        return label_targets(self.train["label"], self.classes, self.task)
+        return self.task.targets(self.train["label"], self.classes)
+
+    @property
+    def metadata_columns(self):
+        """Names of the columns of `train` that are metadata, as a list: none that the kit itself gives a meaning."""
+        return metadata_columns(self.train)
 
     @property
     def folders(self):
@@ -105,32 +96,24 @@ class Competition:
     @property
     def hash(self):
         """Names the rows: equal ids, labels, groups and sources give equal text. Pixels are hashed by the records."""
-        columns = [
-            column for column in ("image_id", "id", "source", "label", "group", "copy_of") if column in self.train
-        ]
+        columns = [column for column in RESERVED if column in self.train]
         # Piece by piece: one text of millions of rows would be the largest thing in memory
         pieces = [
             content_hash(table.iloc[first : first + 2_000][names].to_numpy().tolist(), length=32)
             for table, names in ((self.train, columns), (self.test, ["image_id", "id", "source"]))
             for first in range(0, len(table), 2_000)
         ]
-        return content_hash([self.class_names, len(self.train), pieces, self.task])
+        return content_hash([self.class_names, len(self.train), pieces, str(self.task)])
 
     def __repr__(self):
-        outputs = f"{len(self.classes)} " + ("values" if self.task == "regression" else "classes")
-        task = "" if self.task == "single_label" else f" ({self.task})"
         return (
-            f"Competition {self.name!r}: {len(self.train)} training images of {outputs}{task}, "
-            f"{len(self.test)} test images, metric {self.metric}"
+            f"Competition {self.name!r}: {len(self.train)} training images of "
+            f"{self.task.describe_outputs(len(self.classes))}, {len(self.test)} test images, metric {self.metric}"
         )
 
     def class_counts(self):
         """Return the number of training images of each class, most frequent first; None where labels are numbers."""
-        if self.task in ("regression", "distribution"):
-            return None
-        labels = self.train["label"].explode() if self.task == "multi_label" else self.train["label"]
-        counts = labels.value_counts().reindex(self.class_names, fill_value=0)
-        return counts.sort_values(ascending=False, kind="stable")
+        return self.task.class_counts(self.train["label"], self.class_names)
 
     def _repr_html_(self):
         counts = self.class_counts()
@@ -147,37 +130,6 @@ class Competition:
             f"<code>{escape(str(self.root))}</code>{self.train.head(3).to_html(index=False)}"
             "Next: <code>kk.check_images(comp)</code>, then <code>folds = kk.assign_folds(comp)</code>"
         )
-
-
-def label_targets(labels, classes, task):
-    """Return labels as numbers: int64 `(rows,)` for one label a row, else float32 `(rows, classes)`.
-
-    Args:
-        labels: list-like in the form of `Competition`'s column `label`.
-        classes: names of the outputs.
-        task: as in `Competition`.
-    """
-    numbers = {name: number for number, name in enumerate(classes)}
-    if task in ("single_label", "multi_label"):
-        used = labels if task == "single_label" else itertools.chain.from_iterable(labels)
-        unknown = sorted(set(used) - set(numbers))
-        if unknown:
-            raise ValueError(f"labels that are no class: {first_few(unknown)}; the classes are {first_few(classes)}")
-    if task == "single_label":
-        return np.array([numbers[label] for label in labels], np.int64)
-    targets = np.zeros((len(labels), len(numbers)), np.float32)
-    for row, label in enumerate(labels):
-        if task == "multi_label":
-            targets[row, [numbers[name] for name in label]] = 1
-        else:
-            targets[row] = label
-    return targets
-
-
-def natural_order(names):
-    """Return names sorted; by value where all are whole numbers."""
-    names = sorted(names)
-    return sorted(names, key=float) if all(_NUMBER.fullmatch(name) for name in names) else names
 
 
 def read_text_csv(path, *, names=None):

@@ -1,12 +1,14 @@
 """Folds that leak nothing, by image_id; `fold_checks` holds the proof."""
 
+import numbers
+
 import numpy as np
 import pandas as pd
 
 from kagglekit._files import written_whole
 from kagglekit.competition.tables import as_series, read_text_csv
 from kagglekit.folds.report import joined_groups, strata
-from kagglekit.folds.splitters import fold_numbers, unit_numbers, warn_of_rare
+from kagglekit.folds.splitters import check_settings, fold_numbers, unit_numbers, warn_of_rare
 
 
 def assign_folds(comp, n_splits=5, *, groups=None, balance_group_sizes=False, seed=0):
@@ -49,8 +51,7 @@ def assign_folds(comp, n_splits=5, *, groups=None, balance_group_sizes=False, se
     Reference:
         See `kagglekit.StratifiedFolds`, the same for scikit-learn.
     """
-    if n_splits < 2:
-        raise ValueError(f"expected n_splits of 2 or more, got {n_splits}")
+    check_settings(n_splits=n_splits, seed=seed, balance_group_sizes=balance_group_sizes)
     shares = np.full(n_splits, 1 / n_splits)
     return _spread(comp, shares, groups, seed, balance_group_sizes=balance_group_sizes)
 
@@ -79,8 +80,9 @@ def assign_holdout(comp, share=0.2, *, groups=None, seed=0):
     >>> kk.assign_holdout(kk.load_competition("digits"), share=0.2).value_counts().sort_index().tolist()
     [288, 1149]
     """
-    if not 0 < share < 1:
-        raise ValueError(f"expected a share above 0 and below 1, got {share}; 0.2 holds a fifth out")
+    if not isinstance(share, numbers.Real) or not 0 < share < 1:
+        raise ValueError(f"expected a share above 0 and below 1, got {share!r}; 0.2 holds a fifth out")
+    check_settings(seed=seed)
     folds = _spread(comp, np.array([share, 1 - share]), groups, seed)
     folds.attrs["shares"] = [share, 1 - share]
     return folds
@@ -98,7 +100,7 @@ def merge_folds(folds, n_splits):
         that gives the first ones a row more, the large ones are not joined to each other.
 
     Raises:
-        ValueError: if `n_splits` does not divide the number of folds, or a fold number is missing.
+        ValueError: if `n_splits` does not divide the number of folds, or a fold number is missing or none.
 
     Example:
 
@@ -106,12 +108,15 @@ def merge_folds(folds, n_splits):
     >>> merge_folds(pd.Series([0, 1, 2, 3, 4, 5]), 3).tolist()
     [0, 1, 2, 0, 1, 2]
     """
-    numbers = sorted(folds.unique().tolist())
-    if numbers != list(range(len(numbers))):
-        raise ValueError(f"expected folds numbered 0, 1, 2 and on, got {numbers}; see kk.assign_folds")
-    if n_splits < 2 or len(numbers) % n_splits:
-        fitting = [number for number in range(2, len(numbers) + 1) if len(numbers) % number == 0]
-        raise ValueError(f"{len(numbers)} folds cannot be joined to {n_splits} of equal size; choose one of {fitting}")
+    check_settings(n_splits=n_splits)
+    if not isinstance(folds, pd.Series):
+        raise ValueError(f"expected folds as a Series indexed by image_id, got {type(folds).__name__}")
+    count = folds.nunique(dropna=False)
+    if not folds.isin(range(count)).all():
+        raise ValueError(f"expected folds numbered 0, 1, 2 and on, got {folds.unique().tolist()}; see kk.assign_folds")
+    if count % n_splits:
+        fitting = [number for number in range(2, count + 1) if count % number == 0]
+        raise ValueError(f"{count} folds cannot be joined to {n_splits} of equal size; choose one of {fitting}")
     return folds % n_splits
 
 

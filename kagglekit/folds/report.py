@@ -58,12 +58,9 @@ def fold_report(comp, folds, groups=None, *, duplicates=None):
 
 def strata(comp, n_splits):
     """Return what the folds share out evenly, as `label_columns` gives it, rows in the order of `comp.train`."""
-    if comp.task == "single_label":
-        return label_columns(comp.train["label"].to_numpy(), n_splits)
-    targets = comp.targets
-    if comp.task == "multi_label":
-        return label_columns(targets, n_splits)[0], [*comp.class_names, "no label"]
-    return label_columns(targets[:, 0] if targets.shape[1] == 1 else targets, n_splits)
+    shared, names = comp.task.strata(comp.train["label"], comp.class_names)
+    columns, found = label_columns(shared, n_splits)
+    return columns, names or found
 
 
 def joined_groups(comp, groups):
@@ -110,7 +107,7 @@ def _sizes(position, shares, largest):
 def _shares(comp, units, position, numbers, shares):
     """Return the lines on what the folds have of each class, label or bin."""
     columns, names = strata(comp, len(numbers))
-    what = {"single_label": "class", "multi_label": "label"}.get(comp.task, "bin")
+    what = comp.task.shared_out
     names = names or [f"bin {number}" for number in range(columns.shape[1])]
     sizes = np.bincount(position)
     held = np.stack([np.asarray(columns[position == fold].sum(axis=0)).ravel() for fold in range(len(numbers))])

@@ -7,7 +7,7 @@ import pandas as pd
 from scipy import sparse
 from sklearn.model_selection import BaseCrossValidator
 
-from kagglekit._checks import first_few
+from kagglekit._checks import check_whole, first_few
 from kagglekit.folds.search import spread
 
 
@@ -58,6 +58,7 @@ class StratifiedFolds(BaseCrossValidator):
 
     def get_n_splits(self, X=None, y=None, groups=None):
         """Return the number of splits, `n_splits * n_repeats`; the arguments are scikit-learn's and not used."""
+        self._check()
         return self.n_splits * self.n_repeats
 
     def split(self, X, y, groups=None):
@@ -65,29 +66,29 @@ class StratifiedFolds(BaseCrossValidator):
 
         Args:
             X: anything with as many rows as `y`; not used.
-            y: what is stratified: `(rows,)` classes (text or integers), `(rows,)` floats (by quantile bins),
-                `(rows, labels)` of 0 and 1 (each label), `(rows, classes)` floats that sum to 1 (a distribution, by
-                its expected class number), or `(rows, outputs)` of any other numbers (each output).
+            y: what is stratified: `(rows,)` classes (text or integers), `(rows,)` floats (by quantile bins), either
+                also as one column, `(rows, 1)`; `(rows, labels)` of 0 and 1 (each label), `(rows, classes)` floats that
+                sum to 1 (a distribution, by its expected class number), or `(rows, outputs)` of any other numbers (each
+                output).
             groups: `(rows,)` group names; rows of equal name stay together. Defaults to every row by itself.
 
         Yields:
             Two int64 arrays: train and test row numbers, ascending.
 
         Raises:
-            ValueError: if there are more folds than rows or groups, `y` holds NaN, or lengths differ.
+            ValueError: if there are more folds than rows or groups, `y` holds NaN, lengths differ, or an argument of
+                the constructor is of another type than it says.
 
         Warns:
             UserWarning: naming the classes that have fewer rows (groups) than there are folds.
         """
-        if self.n_splits < 2 or self.n_repeats < 1:
-            raise ValueError(
-                f"expected n_splits of 2 or more and n_repeats of 1 or more, got {self.n_splits} and {self.n_repeats}"
-            )
+        self._check()
+        y = _flat(y)
+        columns, names = label_columns(y, self.n_splits, bins=self.bins)
         rows = len(y)
         if X is not None and (X.shape[0] if hasattr(X, "shape") else len(X)) != rows:
             raise ValueError(f"expected as many rows in X as in y, {rows}, got {np.shape(X)[0]}")
         shares = np.full(self.n_splits, 1 / self.n_splits)
-        columns, names = label_columns(y, self.n_splits, bins=self.bins)
         units = unit_numbers(groups, rows)
         if len(np.unique(units)) >= self.n_splits:  # else an error follows
             warn_of_rare(columns, names, units, self.n_splits)
@@ -98,6 +99,19 @@ class StratifiedFolds(BaseCrossValidator):
             )
             for fold in range(self.n_splits):
                 yield np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+
+    def _check(self):
+        check_settings(n_splits=self.n_splits, seed=self.seed, balance_group_sizes=self.balance_group_sizes)
+        check_whole("n_repeats", self.n_repeats, 1)
+        check_whole("bins", self.bins, 1)
+
+
+def check_settings(*, n_splits=2, seed=0, balance_group_sizes=False):
+    """Raise `ValueError` for settings of a splitter that are of another type, or too small."""
+    check_whole("n_splits", n_splits, 2)
+    check_whole("seed", seed, 0)
+    if not isinstance(balance_group_sizes, bool | np.bool_):
+        raise ValueError(f"expected balance_group_sizes to be True or False, got {balance_group_sizes!r}")
 
 
 def label_columns(y, n_splits, *, bins=10):
@@ -153,7 +167,7 @@ def unit_numbers(groups, rows):
     """
     if groups is None:
         return np.arange(rows)
-    units = pd.factorize(np.asarray(groups))[0]
+    units = pd.factorize(_flat(groups))[0]
     if len(units) != rows:
         raise ValueError(f"expected groups for {rows} rows, got {len(units)}")
     if (units < 0).any():
@@ -218,3 +232,9 @@ def warn_of_rare(columns, names, units, n_splits, *, stacklevel=3):
 def _one_hot(codes):
     rows = np.arange(len(codes))
     return sparse.csr_array((np.ones(len(codes)), (rows, codes)), shape=(len(codes), codes.max(initial=-1) + 1))
+
+
+def _flat(values):
+    """Return an array; one column, `(rows, 1)`, as `(rows,)`, as scikit-learn's `column_or_1d` does."""
+    values = np.asarray(values)
+    return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values

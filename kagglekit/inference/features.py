@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from kagglekit._files import content_hash, written_whole
 from kagglekit.augment import check_policy
 from kagglekit.inference.traced import inference
+from kagglekit.models.keras_graph import calls
 from kagglekit.pipeline.datasets import eval_dataset
 
 _BATCH = 32  # images a step, whatever the recipe trains with
@@ -142,9 +143,6 @@ def _steps(model):
             continue
         # Without what does not change the output at prediction
         settings = {name: value for name, value in each.get_config().items() if name not in ("name", "trainable")}
-        call = each._inbound_nodes[0].arguments
-        arguments = keras.tree.flatten([call.args, call.kwargs])
-        plain = [value for value in arguments if isinstance(value, int | float | str | slice | np.ndarray)]
-        constants = [str(np.asarray(value).tolist()) for value in plain]
+        constants = [str(np.asarray(value).tolist()) for value in calls(each)[0].constants]
         steps.append([type(each).__name__, settings, constants])
     return steps

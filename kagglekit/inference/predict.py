@@ -3,17 +3,18 @@
 import numpy as np
 from tqdm.auto import tqdm
 
+from kagglekit import metrics
 from kagglekit._checks import check_choice
-from kagglekit.augment import check_policy
-from kagglekit.augment.views import DIHEDRAL, VIEWS
+from kagglekit.augment.policies import safe_views
+from kagglekit.augment.views import named_views
 from kagglekit.inference.features import FeatureStore
 from kagglekit.inference.traced import inference, predict_features, predict_rows
 from kagglekit.models.split import split_at_features
 from kagglekit.pipeline.datasets import eval_dataset
 from kagglekit.pipeline.metadata import metadata_of
-from kagglekit.predictions import metrics
 from kagglekit.predictions.ensemble import average_probabilities
 from kagglekit.predictions.store import Predictions
+from kagglekit.tasks import SINGLE_LABEL
 
 
 def predict(run, *, tta="auto", networks="folds"):
@@ -21,9 +22,11 @@ def predict(run, *, tta="auto", networks="folds"):
 
     Args:
         run: a complete `Run`.
-        tta: test-time views. `"auto"` tries, beside the picture itself, the flips that the run's policy trains with
-            and a slight zoom, and keeps a view only if adding it makes the out-of-fold metric better, or leaves it
-            as it is and lowers the loss. A list of names from `kagglekit.augment.views.VIEWS` is used as it is.
+        tta: test-time views. `"auto"` tries, beside the image itself, the flips and turns that the run's policy trains
+            with and a slight zoom, and keeps a view only if adding it makes the out-of-fold metric better, or leaves it
+            as it is and lowers the loss. A set (`"none"`, `"flips"`, `"d4"`, `"five_crop"`, `"scales"`), the name of a
+            view such as `"hflip"`, or a list of these is used as it is, beside the image itself; see
+            `kagglekit.augment.views`.
         networks: which predict the test rows: `"folds"`, `"refit"` (the one that `kk.refit` trained on all rows) or
             `"both"` (each of them with the same weight). The out-of-fold rows always come from the folds; with a refit
             their score is an estimate for the test rows, usually a little low, since its network saw more rows.
@@ -33,20 +36,20 @@ def predict(run, *, tta="auto", networks="folds"):
         kept in the run's folder and found there again.
 
     Raises:
-        ValueError: if the run is not complete, or a view is unknown.
+        ValueError: if the run is not complete, or a view is unknown or does not fit the network's input.
         FileNotFoundError: if the refit is asked for and there is none yet.
     """
     check_choice("networks", networks, ("folds", "refit", "both"))
     if not run.complete:
         raise ValueError(f"{run!r} is not complete; call kk.cross_validate with its recipe again to finish it")
     recipe, info = run.recipe, run.info
-    for view in [] if tta == "auto" else tta:
-        check_choice("view", view, VIEWS)
+    chosen = None if tta == "auto" else named_views(tta, recipe.image_size)
     size = recipe.image_size if isinstance(recipe.image_size, int) else "x".join(map(str, recipe.image_size))
     suffix = "" if networks == "folds" else f"-{networks}"
-    stored = run.folder / "predictions" / f"{tta if tta == 'auto' else '+'.join(tta)}-{size}{suffix}.npz"
+    called = "auto" if run.metric == info["metric"] else f"auto by {run.metric}"
+    stored = run.folder / "predictions" / f"{'+'.join(chosen or [called])}-{size}{suffix}.npz"
     if stored.is_file():
-        return Predictions.load(stored)
+        return Predictions.load(stored, metric=run.metric)
     records = run.records()
     members = {"folds": info["folds"], "refit": ["refit"], "both": [*info["folds"], "refit"]}[networks]
     seen = _predictor(run, records, dict.fromkeys([*info["folds"], *members]))
@@ -60,7 +63,11 @@ def predict(run, *, tta="auto", networks="folds"):
         _require_same(known["image_ids"].tolist(), np.concatenate([ids for _, _, ids in parts]).tolist())
         return np.concatenate([probabilities for probabilities, _, _ in parts]).astype(np.float64)
 
-    views, oof, tried = _choose(tta, _candidates(recipe), out_of_fold, labels, info["metric"], run.task)
+    if chosen:
+        views, oof, tried = chosen, average_probabilities([out_of_fold(view) for view in chosen]), {}
+    else:
+        candidates = safe_views(recipe.policy, recipe.image_size, strength=recipe.augment_strength)
+        views, oof, tried = _choose(candidates, out_of_fold, labels, run.metric, run.task, info["class_names"])
     test_ids, test = np.array([], dtype=str), np.zeros((0, len(info["class_names"])))
     if "test" in records.manifest["parts"]:
         rounds = [(fold, view) for view in views for fold in members]
@@ -76,7 +83,7 @@ def predict(run, *, tta="auto", networks="folds"):
         oof_folds=known["folds"],
         test_ids=test_ids,
         test=test,
-        metric=info["metric"],
+        metric=run.metric,
         task=run.task,
         per="image",
         info={"views": views, "tried": tried, "size": size, "run": run.name, "networks": networks},
@@ -111,34 +118,26 @@ def _predictor(run, records, folds):
 
     def predicted(fold, parts, view):
         features, index = store.read(parts, view), records.index(parts)
-        labels = index["label"] if run.task == "single_label" else index["label"].astype(np.float32)
+        labels = run.task.as_labels(index["label"])
         columns = metadata_of(records, run.recipe, parts)
         return predict_features(heads[fold], features, columns), labels, index["image_id"]
 
     return predicted
 
 
-def _candidates(recipe):
-    """Flips that the policy trains with are known to be safe; others are not even tried."""
-    ops = {name for name, _ in check_policy(recipe.policy)} if recipe.augment_strength else set()
-    if "dihedral" in ops and isinstance(recipe.image_size, int):
-        return [*DIHEDRAL[1:], "zoom"]
-    flips = [view for view, op in (("hflip", "flip_horizontal"), ("vflip", "flip_vertical")) if op in ops]
-    return [*flips, "zoom"]
-
-
-def _choose(tta, candidates, out_of_fold, labels, metric, task="single_label"):
-    if tta != "auto":
-        mean = average_probabilities([out_of_fold(view) for view in tta])
-        return list(tta), mean, {}
+def _choose(candidates, out_of_fold, labels, metric, task=SINGLE_LABEL, class_names=None):
     views, kept = ["identity"], [out_of_fold("identity")]
-    tried = {"identity": metrics.score(metric, labels, kept[0], task)}
+
+    def score(probabilities):
+        return metrics.score(metric, labels, probabilities, task, class_names)
+
+    tried = {"identity": score(kept[0])}
     for view in candidates:
         mean = average_probabilities([*kept, candidate := out_of_fold(view)])
-        tried[f"{' + '.join(views)} + {view}"] = new = metrics.score(metric, labels, mean, task)
+        tried[f"{' + '.join(views)} + {view}"] = new = score(mean)
         old = average_probabilities(kept)
-        before = metrics.score(metric, labels, old, task)
-        losses = [metrics.score(metrics.loss_of(task), labels, values, task) for values in (mean, old)]
+        before = score(old)
+        losses = [metrics.score(task.error, labels, values, task) for values in (mean, old)]
         tie_won = new == before and losses[0] < losses[1]
         if metrics.better(metric, new, before) or tie_won:
             views.append(view)

@@ -6,6 +6,7 @@ import keras
 import pandas as pd
 
 from kagglekit.models.backbones import flat_layers
+from kagglekit.models.keras_graph import calls
 
 _CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
 
@@ -72,21 +73,20 @@ def layer_costs(model):
     """
     lines = []
     for layer in flat_layers(model):
-        calls = _calls(layer)
-        if not calls:
+        shapes = _shapes(layer)
+        if not shapes:
             continue
-        output = tuple(calls[0][1][1:])
-        counted = [_multiply_adds(layer, inputs, outputs) for inputs, outputs in calls]
+        output = shapes[0][1][1:]
+        counted = [_multiply_adds(layer, inputs, outputs) for inputs, outputs in shapes]
         parameters = sum(math.prod(weight.shape) for weight in layer.weights)
         lines.append((layer.name, type(layer).__name__, output, parameters, float(sum(counted))))
     return pd.DataFrame(lines, columns=["layer", "kind", "output", "parameters", "multiply_adds"])
 
 
-def _calls(layer):
+def _shapes(layer):
     """Return the shapes `(input, output)` of each call of a layer, those with the batch's None in front."""
-    # Keras's public `layer.input` knows layers that are called once alone; that of an input layer has no input.
-    nodes = [node for node in layer._inbound_nodes if node.input_tensors]
-    return [(tuple(node.input_tensors[0].shape), tuple(node.output_tensors[0].shape)) for node in nodes]
+    # The call of an input layer has no input
+    return [(tuple(call.inputs[0].shape), tuple(call.outputs[0].shape)) for call in calls(layer) if call.inputs]
 
 
 def _multiply_adds(layer, inputs, outputs):
@@ -108,7 +108,7 @@ def _feature_map(model):
     names = [layer.name for layer in model.layers]
     if "backbone" in names:
         return model.get_layer("backbone").output.shape
-    maps = [shape for layer in flat_layers(model) for _, shape in _calls(layer) if len(shape) == 4]
+    maps = [shape for layer in flat_layers(model) for _, shape in _shapes(layer) if len(shape) == 4]
     return maps[-1] if maps else model.outputs[0].shape
 
 

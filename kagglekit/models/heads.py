@@ -8,11 +8,10 @@ from keras import layers, ops
 from kagglekit._checks import check_choice
 from kagglekit.models.backbones import build_backbone, flat_layers
 from kagglekit.models.pooling import POOLINGS, pool
+from kagglekit.tasks import SINGLE_LABEL, find_task
 
-# task -> what makes probabilities, or numbers, of the head's sums
-ACTIVATIONS = {"single_label": "softmax", "multi_label": "sigmoid", "distribution": "softmax", "regression": None}
 HEAD = {"kind": "linear", "multi_dropout": 1, "neck": "none"}
-KINDS = {"linear": tuple(ACTIVATIONS), "cosine": ("single_label",), "ordinal": ("single_label", "distribution")}
+KINDS = ("linear", "cosine", "ordinal")
 NECKS = ("none", "batch_norm")
 
 
@@ -86,13 +85,14 @@ def build_extractor(
     return keras.Model(inputs, pool(extractor(inputs), pooling), name=_plain(backbone))
 
 
-def add_head(extractor, outputs, *, task="single_label", dropout=0.2, offset=0.0, scale=1.0, head=None):
+def add_head(extractor, outputs, *, task=SINGLE_LABEL, dropout=0.2, offset=0.0, scale=1.0, head=None):
     """Put a head on an extractor.
 
     Args:
         extractor: a model of `build_extractor`, or of `kagglekit.models.metadata.add_metadata`.
         outputs: number of classes, labels or values.
-        task: `"single_label"` or `"distribution"` (softmax), `"multi_label"` (sigmoids) or `"regression"` (numbers).
+        task: a `kagglekit.tasks.Task` or its name, such as `"single_label"` (softmax), `"multi_label"` (sigmoids) or
+            `"regression"` (numbers).
         dropout: share of the features that is dropped in training, 0 to less than 1.
         offset, scale: of a regression: the head starts with numbers around `offset` and learns in units of `scale`
             (the targets' mean and standard deviation), floats or one for each output.
@@ -118,14 +118,16 @@ def add_head(extractor, outputs, *, task="single_label", dropout=0.2, offset=0.0
     >>> add_head(extractor, 5, dropout=0.5, head={"kind": "ordinal", "multi_dropout": 5}).output_shape
     (None, 5)
     """
-    check_choice("task", task, ACTIVATIONS)
+    task = find_task(task)
     knobs = HEAD | (head or {})
     for knob in knobs:
         check_choice("a knob of head", knob, HEAD)
     check_choice("kind", knobs["kind"], KINDS)
     check_choice("neck", knobs["neck"], NECKS)
-    if task not in KINDS[knobs["kind"]]:
-        raise ValueError(f"expected task {' or '.join(KINDS[knobs['kind']])} for a {knobs['kind']} head, got {task!r}")
+    if knobs["kind"] not in task.heads:
+        raise ValueError(
+            f"a head of kind {knobs['kind']!r} is not for the task {task!r}; expected one of {list(task.heads)}"
+        )
     x = extractor.output
     if knobs["neck"] == "batch_norm":
         x = layers.BatchNormalization(center=False, momentum=0.9, name="neck")(x)
@@ -136,8 +138,8 @@ def add_head(extractor, outputs, *, task="single_label", dropout=0.2, offset=0.0
         x = _cosines(x, outputs)
     else:
         # float32 whatever the policy: under mixed precision the softmax would be half precision
-        x = layers.Dense(outputs, activation=ACTIVATIONS[task], dtype="float32", name="probabilities")(x)
-    if task == "regression":
+        x = layers.Dense(outputs, activation=task.activation, dtype="float32", name="probabilities")(x)
+    if task.activation is None:
         x = layers.Rescaling(scale, offset, dtype="float32", name="values")(x)
     return keras.Model(extractor.input, x, name=f"{extractor.name}_classifier")
 

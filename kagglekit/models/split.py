@@ -5,6 +5,8 @@ import warnings
 
 import keras
 
+from kagglekit.models.keras_graph import calls, source_of
+
 
 def split_at_features(model):
     """Split a classifier at its layer `features`: below lies its backbone, above its head.
@@ -58,7 +60,7 @@ def split_below_trained(model):
             "unfrozen_layers, or cached_views=0"
         )
     pixels = model.input["pixels"] if isinstance(model.input, dict) else model.input
-    before = backbone._inbound_nodes[-1].input_tensors[0]
+    before = calls(backbone)[-1].inputs[0]
     if before is not pixels:  # a network of one's own may do something to the pixels first
         trained = keras.Model(pixels, before).trainable_variables
         if trained:
@@ -114,9 +116,8 @@ def _bottlenecks(operations):
     number = {id(operation): place for place, operation in enumerate(operations)}
     last_use = list(range(len(operations)))
     for place, operation in enumerate(operations):
-        for tensor in operation._inbound_nodes[0].input_tensors:
-            source = number[id(tensor._keras_history.operation)]
-            last_use[source] = place
+        for tensor in calls(operation)[0].inputs:
+            last_use[number[id(source_of(tensor))]] = place
     found, furthest = [], 0
     for place, last in enumerate(last_use):
         if furthest <= place:
@@ -127,4 +128,4 @@ def _bottlenecks(operations):
 
 def _called(network):
     """The tensor that a nested network gives in the graph around it."""
-    return network._inbound_nodes[-1].output_tensors[0]
+    return calls(network)[-1].outputs[0]

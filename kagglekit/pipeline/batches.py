@@ -19,7 +19,6 @@ import cv2
 import numpy as np
 
 from kagglekit._random import AUGMENTED_PASS, row_generator
-from kagglekit.augment import check_policy
 from kagglekit.augment.views import apply_view, view_box
 from kagglekit.pipeline.decoding import Decoder
 from kagglekit.pipeline.workers import shared_workers
@@ -44,7 +43,6 @@ class Pictures:
     """
 
     def __init__(self, records, recipe, parts, view=None):
-        check_policy(recipe.policy)
         self.decoder, self.reader = Decoder(records, recipe), RowReader(records, parts)
         self._recipe, self._view, self._rows = recipe, view, self.reader.index["row"]
 

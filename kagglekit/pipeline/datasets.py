@@ -10,7 +10,6 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from kagglekit._checks import check_choice
 from kagglekit._random import batch_generator
 from kagglekit.augment.mix import MIXES
 from kagglekit.augment.views import check_view
@@ -62,12 +61,12 @@ def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights
     >>> images.dtype.name, labels.shape.as_list()
     ('float32', [64, 10])
     """
-    check_choice("mix", recipe.mix, MIXES)
     parts = records.with_copies(folds)
     batches = Batches(records, recipe, parts, workers=None if parallel_calls is None else 0)
     index = batches.pictures.reader.index
     labels, classes = index["label"], len(records.class_names)
-    order = EpochOrder(_expected(records, recipe, labels), labels, recipe, records.mean_bytes(parts))
+    expected, size = _expected(records, recipe, labels), records.mean_bytes(parts)
+    order = EpochOrder(expected, labels, size, batch_size=recipe.batch_size, seed=recipe.seed)
     row_weights = _row_weights(records, recipe, index["image_id"], labels, weights)
     columns = metadata_of(records, recipe, parts)
     steps, mix = order.steps, MIXES[recipe.mix]
@@ -77,7 +76,7 @@ def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights
         epoch, number = divmod(int(step), steps)
         numbers, copies = order.batch(epoch, number)
         images = batches.make(numbers, copies, epoch)
-        targets = _targets(records, labels[numbers])
+        targets = records.task.one_hot(labels[numbers], classes)
         chosen = None if row_weights is None else row_weights[numbers]
         if mix is not None and epoch < mixed_until:
             rng = batch_generator(recipe.seed, epoch, number)
@@ -117,10 +116,11 @@ def eval_dataset(records, recipe, parts, *, view="identity", cache=False, parall
         the recipe names columns, a dict stands in place of the images, as in `train_dataset`.
 
     Raises:
-        as `train_dataset`.
+        as `train_dataset`, and a ValueError for an unknown view, or one that swaps the sides of images that are not
+            square.
     """
-    single = records.task == "single_label"
-    label = tf.TensorSpec((None,), tf.int64) if single else tf.TensorSpec((None, len(records.class_names)))
+    one = records.task.one_label
+    label = tf.TensorSpec((None,), tf.int64) if one else tf.TensorSpec((None, len(records.class_names)))
 
     def answers(labels, image_ids):
         return labels, np.char.encode(image_ids, "utf-8").astype(object)
@@ -161,14 +161,14 @@ def validation_dataset(records, recipe, folds, *, parallel_calls=None):
     spec = (tf.TensorSpec((None, len(records.class_names))),)
 
     def answers(labels, image_ids):
-        return (_targets(records, labels),)
+        return (records.task.one_hot(labels, len(records.class_names)),)
 
     return _in_order(records, recipe, folds, answers, spec, cache=True, parallel_calls=parallel_calls)
 
 
 def _in_order(records, recipe, parts, answers, spec, *, view="identity", cache=False, parallel_calls=None):
     """Every row once: the images, and what `answers` makes of labels and ids; `spec` is of the latter."""
-    check_view(view)
+    check_view(view, recipe.image_size)
     batches = Batches(records, recipe, parts, view, workers=None if parallel_calls is None else 0)
     index = batches.pictures.reader.index
     labels, ids, columns = index["label"], index["image_id"], metadata_of(records, recipe, parts)
@@ -183,11 +183,6 @@ def _in_order(records, recipe, parts, answers, spec, *, view="identity", cache=F
     if cache and 4 * values < _free_memory() / 4:
         dataset = dataset.cache().prefetch(1)
     return dataset
-
-
-def _targets(records, labels):
-    """Labels as the loss takes them, float32 `(rows, outputs)`."""
-    return np.eye(len(records.class_names), dtype=np.float32)[labels] if records.task == "single_label" else labels
 
 
 def _passes(first, count):

@@ -21,14 +21,15 @@ class EpochOrder:
     Args:
         expected: how often each row is seen in an epoch, `expected_counts`.
         labels: of the rows, as `epoch_counts` takes them.
-        recipe: a `Recipe`: `seed` and `batch_size` are used.
         record_bytes: mean size of a record, bytes.
+        batch_size: rows of a batch.
+        seed: integer.
     """
 
-    def __init__(self, expected, labels, recipe, record_bytes):
-        self._expected, self._labels, self._seed, self._batch = expected, labels, recipe.seed, recipe.batch_size
-        self._window = max(recipe.batch_size, int(LOCAL_BYTES / max(record_bytes, 1)))
-        self.steps = -(-epoch_rows(expected) // recipe.batch_size)
+    def __init__(self, expected, labels, record_bytes, *, batch_size, seed):
+        self._expected, self._labels, self._seed, self._batch = expected, labels, seed, batch_size
+        self._window = max(batch_size, int(LOCAL_BYTES / max(record_bytes, 1)))
+        self.steps = -(-epoch_rows(expected) // batch_size)
         self._lock = threading.Lock()
         self._epoch = functools.lru_cache(maxsize=2)(
             self._ordered

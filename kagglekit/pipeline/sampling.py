@@ -8,10 +8,10 @@ mean over epochs is the expectation itself, and the sum is the same in every epo
 import numpy as np
 
 from kagglekit._checks import check_choice, first_few
+from kagglekit._knobs import CHOICES
 from kagglekit._random import COUNTS, epoch_generator
 
-SAMPLINGS = ("none", "label_shuffling", "balanced", "square_root")
-CLASS_WEIGHTS = ("none", "inverse_frequency", "effective_number")
+_BETA = 0.999  # of the effective number: Cui et al. try 0.9 to 0.9999
 
 
 def expected_counts(labels, num_classes, sampling="none", subset=1.0):
@@ -44,7 +44,7 @@ def expected_counts(labels, num_classes, sampling="none", subset=1.0):
         if strange or any(factor < 0 for factor in sampling.values()):
             raise ValueError(f"expected factors of 0 or more for classes 0 to {num_classes - 1}, got {sampling}")
     else:
-        check_choice("sampling", sampling, SAMPLINGS)
+        check_choice("sampling", sampling, CHOICES["sampling"])
         if sampling == "none":
             return np.full(rows, float(subset))
     if np.ndim(labels) != 1 or not np.issubdtype(np.asarray(labels).dtype, np.integer):
@@ -91,15 +91,14 @@ def epoch_rows(expected):
     return max(1, round(float(np.sum(expected))))
 
 
-def class_weights(labels, num_classes, method="inverse_frequency", *, beta=0.999):
+def class_weights(labels, num_classes, method):
     """Return the weight of each class in the loss; the mean weight of a row is 1.
 
     Args:
         labels: class numbers, int64 `(rows,)`.
         num_classes: number of classes.
         method: `"none"`; `"inverse_frequency"`: 1 / rows of the class; `"effective_number"`: (1 - beta) /
-            (1 - beta^rows), milder for large classes.
-        beta: of the effective number, 0 to less than 1.
+            (1 - beta^rows) with beta 0.999, milder for large classes.
 
     Returns:
         float32 array `(classes,)`; 0 for a class without rows.
@@ -109,18 +108,18 @@ def class_weights(labels, num_classes, method="inverse_frequency", *, beta=0.999
 
     Example:
 
-    >>> class_weights(np.array([0, 0, 0, 1]), 2).tolist()
+    >>> class_weights(np.array([0, 0, 0, 1]), 2, "inverse_frequency").tolist()
     [0.6666666865348816, 2.0]
 
     Reference: Cui et al., "Class-Balanced Loss Based on Effective Number of Samples", CVPR 2019, equation 2.
     """
-    check_choice("class_weights", method, CLASS_WEIGHTS)
+    check_choice("class_weights", method, CHOICES["class_weights"])
     if method == "none":
         return np.ones(num_classes, np.float32)
     if np.ndim(labels) != 1 or not np.issubdtype(np.asarray(labels).dtype, np.integer):
         raise ValueError(f"class weights {method!r} need one class a row; use 'none' for this task")
     counts = np.bincount(labels, minlength=num_classes).astype(np.float64)
-    effective = counts if method == "inverse_frequency" else (1 - beta**counts) / (1 - beta)
+    effective = counts if method == "inverse_frequency" else (1 - _BETA**counts) / (1 - _BETA)
     weights = np.divide(1, effective, out=np.zeros(num_classes), where=counts > 0)
     return (weights * counts.sum() / (weights * counts).sum()).astype(np.float32)
 

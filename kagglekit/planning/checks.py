@@ -1,18 +1,18 @@
 """Before a long run: a learning rate that suits, and whether the network can learn at all."""
 
-import keras
 import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from kagglekit import metrics
 from kagglekit.competition.tables import row_folds
 from kagglekit.inference.traced import inference, predict_rows
 from kagglekit.models.heads import with_probabilities
 from kagglekit.pipeline.datasets import eval_dataset, train_dataset
-from kagglekit.pipeline.metadata import fitted_encoder
-from kagglekit.predictions import metrics
 from kagglekit.records.write import records_of
-from kagglekit.training.networks import loss_of, model_from_recipe, optimizer_of, set_trainable, stages
+from kagglekit.training.networks import loss_of, optimizer_of
+from kagglekit.training.setup import Setup
+from kagglekit.training.stages import plan_stages
 
 _SMOOTHING = 0.9  # of the running mean of the loss
 
@@ -42,7 +42,7 @@ def lr_find(comp, folds, recipe, *, fold=None, low=1e-6, high=1.0, steps=100):
     records, fold = _records(comp, folds, recipe, fold)
     model, stage = _network(records, recipe)
     # A variable that the loop sets: each step has its own rate
-    model.compile(optimizer=_plain_rate(recipe, stage, model), loss=loss_of(comp.task, recipe), jit_compile=False)
+    model.compile(optimizer=_constant_rate(recipe, stage, model), loss=loss_of(comp.task, recipe), jit_compile=False)
     rates, losses, mean = np.geomspace(low, high, steps), [], 0.0
     smoothed = []
     batches = train_dataset(records, recipe, [number for number in records.folds if number != fold])
@@ -77,7 +77,7 @@ def sanity_checks(comp, folds, recipe, *, fold=None):
     Raises:
         ValueError: for another task than one label a row.
     """
-    if comp.task != "single_label":
+    if not comp.task.one_label:
         raise ValueError(f"expected a competition of one label a row, got the task {comp.task!r}")
     records, fold = _records(comp, folds, recipe, fold)
     plain = recipe.replace(policy="none", mix="none", dropout=0.0, label_smoothing=0.0, batch_size=32)
@@ -88,7 +88,7 @@ def sanity_checks(comp, folds, recipe, *, fold=None):
     first = _score(model, images, targets)["loss"]
     chance = float(np.log(len(comp.class_names)))
     lines = [_line("loss before training", first, f"about ln(classes) = {chance:.2f}", first < 1.5 * chance + 0.5)]
-    model.compile(optimizer=_plain_rate(plain, stage, model), loss=loss_of(comp.task, plain), jit_compile=False)
+    model.compile(optimizer=_constant_rate(plain, stage, model), loss=loss_of(comp.task, plain), jit_compile=False)
     accuracy = 0.0
     for _ in tqdm(range(100), desc="learning 32 pictures by heart", unit="step", leave=False):
         model.train_on_batch(images, targets)
@@ -119,32 +119,32 @@ def _records(comp, folds, recipe, fold):
 
 def _network(records, recipe):
     """A fresh network with the layers of its last stage set to be trained, and that stage."""
-    keras.utils.set_random_seed(recipe.seed)
-    encoder = fitted_encoder(records, recipe)
-    model = model_from_recipe(len(records.class_names), recipe, task=records.task, encoder=encoder)
-    stage = stages(recipe, model)[-1]
-    set_trainable(model, stage, recipe)
-    return model, stage
+    setup = Setup.of_run(records, recipe, None, None)
+    stage = plan_stages(setup)[-1]
+    stage.choose_layers(setup.model)
+    return setup.model, stage
 
 
-def _plain_rate(recipe, stage, model):
+def _constant_rate(recipe, stage, model):
     """The recipe's optimizer at the stage's peak rate, without a schedule."""
-    return optimizer_of(recipe.replace(schedule="constant", warmup=0.0), stage, 1, model)
+    return optimizer_of(recipe, stage.learning_rate, model=model)
 
 
 def _score(model, images, targets):
     probabilities = with_probabilities(model)(images, training=False).numpy()
     labels = targets.argmax(axis=1)
+    if not np.isfinite(probabilities).all():  # of a network that went astray, which is what is looked for
+        return {"loss": np.nan, "accuracy": 0.0}
     return {
-        "loss": metrics.score("log_loss", labels, probabilities, "single_label"),
-        "accuracy": metrics.score("accuracy", labels, probabilities, "single_label"),
+        "loss": metrics.score("log_loss", labels, probabilities),
+        "accuracy": metrics.score("accuracy", labels, probabilities),
     }
 
 
 def _shuffled(records, recipe, fold, others):
     """Held-out accuracy after some steps on wrong labels, and the classes' shares in the fold."""
     model, stage = _network(records, recipe)
-    model.compile(optimizer=_plain_rate(recipe, stage, model), loss=loss_of(records.task, recipe), jit_compile=False)
+    model.compile(optimizer=_constant_rate(recipe, stage, model), loss=loss_of(records.task, recipe), jit_compile=False)
     rng = np.random.default_rng(recipe.seed)
     batches = train_dataset(records, recipe, others).take(40)
     for images, targets, *_ in tqdm(batches, total=40, desc="learning shuffled labels", unit="step", leave=False):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from kagglekit.augment import check_policy
+from kagglekit.augment import OPS, check_policy
 from kagglekit.inference.traced import inference
 from kagglekit.pipeline.metadata import check_pixels_alone
 from kagglekit.pipeline.samples import Samples
@@ -43,7 +43,7 @@ def label_safety(run, *, policy=None, fold=None, rows=500, seed=0):
             images have changed.
     """
     recipe, info = run.recipe, run.info
-    if run.task != "single_label":
+    if not run.task.one_label:
         raise ValueError(f"label_safety is for one label a row, {run.name} is of the task {run.task!r}")
     check_pixels_alone(recipe, "label_safety")
     fold = run.finished_folds[0] if fold is None and run.finished_folds else fold
@@ -61,7 +61,7 @@ def label_safety(run, *, policy=None, fold=None, rows=500, seed=0):
     labels, lines = samples.index["label"][numbers], []
     for (op, value), answers in zip(ops, after, strict=True):
         kept = ~np.isnan(answers[:, 0])
-        about = {"op": op, "strength": value * strength, "rows": int(kept.sum())}
+        about = {"op": op, "strength": OPS[op].scaled(value, strength), "rows": int(kept.sum())}
         if kept.any():
             about |= _compared(before[kept], answers[kept], labels[kept], names)
         about["verdict"] = _verdict(about)

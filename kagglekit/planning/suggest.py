@@ -1,20 +1,17 @@
 """A sensible recipe for what is in front of one, with reasons, and what it will cost."""
 
-import itertools
-import time
-from functools import partial
-
 import numpy as np
-import pandas as pd
 
 from kagglekit._checks import check_choice
+from kagglekit.audit.scan import known_facts, scan
+from kagglekit.audit.thumbnails import reduced
 from kagglekit.competition import sources
 from kagglekit.models.backbones import BACKBONES, weights_found
 from kagglekit.recipe import Recipe
 
 EFFORTS = ("fast", "standard", "full")
 TINY = 40  # pixels; below, a pretrained network sees little but its own enlargement
-_SAMPLE = 200
+_SAMPLE, _SAMPLE_OF_COLOUR = 200, 20
 
 
 def suggest_recipe(comp, effort="standard"):
@@ -61,7 +58,7 @@ def suggest_recipe(comp, effort="standard"):
         )
         reasons["epochs"] = f"effort {effort!r}"
     reasons["image_size"] = f"median short side of {sampled} images looked at: {side} pixels"
-    names = comp.class_names if comp.task in ("single_label", "multi_label") else []
+    names = comp.class_names if comp.task.has_classes else []
     knobs["policy"], reasons["policy"] = _policy(names, grey, tiny)
     reasons["batch_size"] = f"{rows} training images: at least some 20 steps an epoch"
     knobs["record_size"] = max(8, -(-knobs["image_size"] * 5 // 4))
@@ -71,89 +68,26 @@ def suggest_recipe(comp, effort="standard"):
     return Recipe(**knobs, reasons=reasons)
 
 
-def plan(comp, recipe, n_splits=5):
-    """Measure a few steps on this machine and say what a run will cost before it starts.
-
-    Args:
-        comp: a `Competition`.
-        recipe: a `Recipe`.
-        n_splits: number of folds.
-
-    Returns:
-        DataFrame with `part`, `value` and `unit`: minutes of each stage and in all, megabytes of records and of the
-        run, and gigabytes of memory. Measured on random images, so it holds within about a third.
-    """
-    from kagglekit.models.split import split_below_trained
-    from kagglekit.training.networks import loss_of, model_from_recipe, set_trainable, stages
-
-    model = model_from_recipe(len(comp.class_names), recipe, task=comp.task)
-    batch = np.random.default_rng(0).uniform(0, 255, (recipe.batch_size, *model.input_shape[1:])).astype(np.float32)
-    labels = np.eye(len(comp.class_names), dtype=np.float32)[np.zeros(recipe.batch_size, int)]
-    forward, _ = _seconds(lambda: model.predict_on_batch(batch))
-    lines, total, held_out_epochs, kept = [], 0.0, 0, 0
-    steps = len(comp.train) / recipe.batch_size
-    for stage in stages(recipe, model):
-        if stage.name == "frozen":  # the backbone's features are computed once; the head itself costs next to nothing
-            minutes = (1 + recipe.frozen_views) * steps * forward / 60
-        else:
-            set_trainable(model, stage, recipe)
-            trained, seen = model, batch
-            minutes = 0.0
-            if recipe.cached_views:
-                lower, trained = split_below_trained(model)
-                seen = lower.predict_on_batch(batch)
-                minutes = (1 + recipe.cached_views) * steps * forward / 60
-                kept += (1 + recipe.cached_views) * len(comp.train) * 2 * np.prod(lower.output_shape[1:])  # float16
-            else:
-                held_out_epochs += stage.epochs
-            trained.compile(optimizer="sgd", loss=loss_of(comp.task, recipe), jit_compile=False)
-            seconds, tracing = _seconds(partial(trained.train_on_batch, seen, labels))
-            pixels = np.prod(np.broadcast_to(stage.size, 2)) / np.prod(np.broadcast_to(recipe.image_size, 2))
-            minutes += (stage.epochs * (n_splits - 1) * steps * seconds * pixels + tracing) / 60  # time follows pixels
-        lines.append((f"{stage.name}, {stage.epochs} epochs, {n_splits} folds", minutes, "minutes"))
-        total += minutes
-    views = 3
-    images = len(comp.train) * (views + held_out_epochs) + len(comp.test) * n_splits * views
-    minutes = images / recipe.batch_size * forward / 60
-    lines += [("held-out folds, test and views", minutes, "minutes"), ("in all", total + minutes, "minutes")]
-    megabytes = model.count_params() * 4 / 2**20
-    stored = sum(
-        sources.size_of(comp.root, source) for source in itertools.chain(comp.train["source"], comp.test["source"])
-    )
-    lines += [
-        ("records on disk, at most", stored / 2**20, "MB"),
-        ("run on disk", n_splits * megabytes, "MB"),
-        *([("what frozen layers give, on disk", kept / 2**20, "MB")] if kept else []),
-        (
-            "memory, about",
-            1.0 + 4 * megabytes / 1024 + recipe.batch_size * batch[0].nbytes * 60 / 2**30,
-            "GB",
-        ),
-    ]
-    table = pd.DataFrame(lines, columns=["part", "value", "unit"])
-    table["value"] = table["value"].round(1)
-    return table
-
-
 def _look(comp):
     """Return the median short side, the number of channels (1 where all are grey), and how many were looked at."""
-    found = comp.train["source"].tolist()
-    step = max(1, len(found) // _SAMPLE)
-    sides, coloured, problems = [], 0, []
-    for number, source in enumerate(found[::step][:_SAMPLE]):
+    images = comp.train["source"].tolist()
+    sample = images[:: max(1, len(images) // _SAMPLE)][:_SAMPLE]
+    colours = [reduced(facts.colours, 16) for facts in scan(comp, sample[:_SAMPLE_OF_COLOUR])]
+    sides, problems = [], []
+    for source, facts in zip(sample, known_facts(comp, sample), strict=True):
         try:
-            with sources.open_image(comp.root, sources.parts(source)[0]) as image:
-                sides.append(min(image.size))
-                if number < 20 and image.mode not in ("1", "L", "LA", "I;16"):
-                    image.draft("RGB", (64, 64))
-                    pixels = np.asarray(image.convert("RGB").resize((16, 16)), int)
-                    coloured += np.ptp(pixels, axis=2).max() > 8
+            if facts and facts.width:
+                sides.append(min(facts.width, facts.height))
+            else:  # an image's size stands at its beginning: nothing is decoded
+                with sources.open_image(comp.root, sources.parts(source)[0]) as image:
+                    sides.append(min(image.size))
         except sources.UNREADABLE as error:
             problems.append(f"{sources.name_of(source)} ({error})")
     if not sides:
         raise ValueError(f"none of the images looked at can be opened: {problems[:3]}; see kk.check_images(comp)")
-    files = len(sources.parts(found[0]))
-    channels = files if files > 1 else 3 if coloured else 1
+    files = len(sources.parts(images[0]))
+    is_colour = any(pixels.shape[-1] == 3 and np.ptp(pixels, axis=-1).max() > 8 for pixels in colours)
+    channels = files if files > 1 else 3 if is_colour else 1
     return int(np.median(sides)), channels, len(sides)
 
 
@@ -226,13 +160,3 @@ def _policy(class_names, grey, tiny):
             "grey images: writing and X-rays are not symmetric; choose 'light' if yours are",
         )
     return "light", "colour photographs: a mirrored picture stays in its class"
-
-
-def _seconds(step):
-    """Return the seconds of a step once warm, and of its first call."""
-    times = []
-    for _ in range(4):
-        started = time.monotonic()
-        step()
-        times.append(time.monotonic() - started)
-    return min(times[1:]), times[0]

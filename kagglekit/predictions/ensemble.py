@@ -69,7 +69,7 @@ def blend(comp, predictions, *, method="mean", name="blend"):
     positions = [_align(member, "oof", oof_ids) for member in predictions]
     for member, position in zip(predictions, positions, strict=True):
         different = member.oof_labels[position] != first.oof_labels
-        different = different.any(axis=1) if different.ndim == 2 else different
+        different = different.any(axis=tuple(range(1, different.ndim)))
         if different.any():
             raise ValueError(
                 f"{member.name} and {first.name} give different labels to {first_few(first.oof_ids[different])}"

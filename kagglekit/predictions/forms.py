@@ -4,10 +4,7 @@ import numpy as np
 import pandas as pd
 
 from kagglekit._checks import check_unique, first_few, nearest
-from kagglekit.predictions.store import check_probabilities
-
-# Scored by the order of the probabilities or by their size: class names would throw that away.
-_PROBABILITY_METRICS = ("auc", "log_loss")
+from kagglekit.tasks import check_finite
 
 
 def sample_of(comp):
@@ -17,35 +14,24 @@ def sample_of(comp):
         return sample
     if sample is None:
         sample = pd.DataFrame({comp.id_column: comp.test["id"].drop_duplicates()}, dtype=object)
-    several = comp.task in ("multi_label", "distribution") or len(comp.classes) == 1
-    return sample.assign(**dict.fromkeys(comp.class_names if several else [comp.label_column], ""))
+    return sample.assign(**dict.fromkeys(comp.task.submission_columns(comp.class_names, comp.label_column), ""))
 
 
 def submission_form(comp, sample):
     """Return what the sample's columns after the id ask for, one of `SUBMISSION_FORMS`."""
     if comp.submission_form is not None:
+        if comp.submission_form not in comp.task.forms:
+            raise ValueError(
+                f"a submission of {comp.submission_form} does not fit the task {comp.task!r}; expected "
+                f"preset=kk.Preset(submission=...) to be one of {list(comp.task.forms)}, or another task"
+            )
         return comp.submission_form
-    columns = list(sample.columns[1:])
-    if comp.task == "regression" and len(columns) == len(comp.classes):
-        return "values"
-    if len(columns) == 1:
-        values = sample[columns[0]]
-        numbers = pd.to_numeric(values, errors="coerce").notna().all()
-        if comp.task == "multi_label":
-            return "label lists"
-        if len(comp.classes) == 2 and numbers and comp.metric in _PROBABILITY_METRICS:
-            return "one probability"
-        if set(values) <= set(comp.classes):
-            return "labels"
-        if len(comp.classes) == 2 and numbers:
-            return "one probability"
-        if comp.label_column == columns[0]:  # a placeholder such as "" or "unknown"
-            return "labels"
-    if set(columns) == set(comp.classes):
-        return "probabilities"
+    form = comp.task.submission_form(comp, sample, ranked=comp.metric.of_probabilities)
+    if form is not None:
+        return form
     raise ValueError(
-        f"cannot tell what the sample submission asks for: its columns {columns} are neither the label column "
-        f"{comp.label_column!r} nor the classes {first_few(comp.class_names)}; say it with "
+        f"cannot tell what the sample submission asks for: its columns {list(sample.columns[1:])} are neither the "
+        f"label column {comp.label_column!r} nor the classes {first_few(comp.class_names)}; say it with "
         "preset=kk.Preset(submission=...)"
     )
 
@@ -81,7 +67,7 @@ def submission_frame(comp, sample, frame):
     frame = frame.loc[wanted]
     if has_classes:
         probabilities = frame[comp.class_names].to_numpy(np.float64)
-        check_probabilities("submission", wanted, probabilities, comp.task)
+        comp.task.check_predictions("submission", wanted, probabilities)
         values = _values(comp, columns, form, probabilities)
     else:
         values = _ready_values(comp, columns, form, frame)
@@ -148,7 +134,9 @@ def _ready_values(comp, columns, form, frame):
         return {columns[0]: labels.to_numpy()}
     values = frame[columns].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
     if form == "one probability":  # the rest is the other class's
-        check_probabilities("submission", frame.index, np.hstack([1 - values, values]))
+        comp.task.check_predictions("submission", frame.index, np.hstack([1 - values, values]))
+    elif form == "values":
+        check_finite("submission", frame.index, values)
     else:
-        check_probabilities("submission", frame.index, values, "regression" if form == "values" else comp.task)
+        comp.task.check_predictions("submission", frame.index, values)
     return dict(zip(columns, values.T, strict=True))

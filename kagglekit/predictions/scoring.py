@@ -73,15 +73,12 @@ def reference_predictions(comp, folds, *, side=8):
 
     Reference: https://scikit-learn.org/stable/auto_examples/classification/plot_digits_classification.html
     """
-    from sklearn.linear_model import Ridge
     from sklearn.model_selection import PredefinedSplit, cross_val_predict
-    from sklearn.svm import SVC
 
-    single = comp.task == "single_label"
-    pixels = _reduced(comp, comp.train["source"], side, grey=single)
-    test_pixels = _reduced(comp, comp.test["source"], side, grey=single)
+    model, grey = comp.task.reference_model(), comp.task.one_label
+    pixels = _reduced(comp, comp.train["source"], side, grey=grey)
+    test_pixels = _reduced(comp, comp.test["source"], side, grey=grey)
     targets, fold = comp.targets, row_folds(comp, folds).to_numpy()
-    model = SVC(C=10) if single else Ridge(alpha=1.0)  # gamma="scale": 1 / (features x variance)
     oof = cross_val_predict(model, pixels, targets, cv=PredefinedSplit(fold))
     model.fit(pixels, targets)
     test = model.predict(test_pixels) if len(test_pixels) else oof[:0]
@@ -92,11 +89,11 @@ def reference_predictions(comp, folds, *, side=8):
         name="reference",
         class_names=comp.class_names,
         oof_ids=comp.train["image_id"].to_numpy(dtype=str)[kept],
-        oof=_in_range(oof, comp)[kept],
+        oof=comp.task.in_range(oof, len(comp.classes))[kept],
         oof_labels=targets[kept],
         oof_folds=fold[kept],
         test_ids=comp.test["image_id"].to_numpy(dtype=str),
-        test=_in_range(test, comp),
+        test=comp.task.in_range(test, len(comp.classes)),
         metric=comp.metric,
         task=comp.task,
         per="image",
@@ -127,13 +124,3 @@ def _reduced(comp, found, side, grey):
     elif len(lengths) > 1:
         raise ValueError(f"the images differ in channels: {sorted(length // side**2 for length in lengths)}")
     return np.array(rows)
-
-
-def _in_range(values, comp):
-    if comp.task == "single_label":
-        return np.eye(len(comp.classes))[values.astype(int)]
-    values = np.asarray(values, np.float64).reshape(len(values), len(comp.classes))
-    if comp.task == "regression":
-        return values
-    values = values.clip(0, 1)
-    return values if comp.task == "multi_label" else (values + 1e-6) / (values + 1e-6).sum(axis=1, keepdims=True)

@@ -7,12 +7,10 @@ import zipfile
 import numpy as np
 import pandas as pd
 
+from kagglekit import metrics
 from kagglekit._checks import check_unique, first_few
 from kagglekit._files import written_whole
-from kagglekit.competition.tables import label_targets
-from kagglekit.predictions import metrics
-
-TOLERANCE = 1e-3  # how far a row's probabilities may sum from 1
+from kagglekit.tasks import SINGLE_LABEL, Task, find_task
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -30,8 +28,9 @@ class Predictions:
         oof_folds: fold numbers `(rows,)`.
         test_ids: ids of the submission's rows.
         test: float64 array `(test rows, classes)`.
-        metric: name of the metric that `score` is of.
-        task: as in `Competition`; it decides what a row may hold.
+        metric: the metric that `score` is of: a name, or a `Metric`, as which it is held. Defaults to what is usual for
+            the task.
+        task: a `kagglekit.tasks.Task` or its name; it decides what a row may hold.
         per: `"image"` or `"row"` (of the submission); None: as the ids show.
         info: where they come from: views, size, runs, weights.
 
@@ -48,14 +47,15 @@ class Predictions:
     oof_folds: np.ndarray
     test_ids: np.ndarray
     test: np.ndarray
-    metric: str = "accuracy"
-    task: str = "single_label"
+    metric: str | metrics.Metric | None = None
+    task: Task = SINGLE_LABEL
     per: str | None = None
     info: dict = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
-        numbers = np.int64 if self.task == "single_label" else np.float32
-        object.__setattr__(self, "oof_labels", np.asarray(self.oof_labels, numbers))
+        object.__setattr__(self, "task", find_task(self.task))
+        object.__setattr__(self, "metric", metrics.find_metric(self.metric or self.task.metric, self.task))
+        object.__setattr__(self, "oof_labels", self.task.as_labels(self.oof_labels))
         object.__setattr__(self, "oof_folds", np.asarray(self.oof_folds, np.int64))
         for part in ("oof", "test"):
             ids = np.asarray(getattr(self, f"{part}_ids"), dtype=str)
@@ -65,15 +65,17 @@ class Predictions:
             if len(ids) != len(rows):
                 raise ValueError(f"{self.name}: {len(ids)} {part} ids for {len(rows)} rows of probabilities")
             check_unique(f"{part} id of {self.name}", ids.tolist())
-            check_probabilities(f"{self.name}, {part}", ids, rows, self.task)
+            self.task.check_predictions(f"{self.name}, {part}", ids, rows)
 
     @property
     def score(self):
         """The metric over the out-of-fold rows, or None where there are none."""
-        return metrics.score(self.metric, self.oof_labels, self.oof, self.task) if len(self.oof) else None
+        if not len(self.oof):
+            return None
+        return metrics.score(self.metric, self.oof_labels, self.oof, self.task, self.class_names)
 
     @classmethod
-    def from_frame(cls, test, oof=None, *, name="foreign", id_column=None, metric="accuracy", task="single_label"):
+    def from_frame(cls, test, oof=None, *, name="foreign", id_column=None, metric=None, task=SINGLE_LABEL):
         """Bring in the probabilities of any model.
 
         Args:
@@ -82,7 +84,7 @@ class Predictions:
                 known, `fold`. Defaults to none.
             name: short name.
             id_column: name of the id column. Defaults to the first.
-            metric: name of the metric.
+            metric: name of the metric, or a `Metric`. Defaults to what is usual for the task.
             task: as in `Competition`.
 
         Example:
@@ -97,11 +99,9 @@ class Predictions:
         lacking = [column for column in [id_column, "label", *classes] if column not in oof]
         if lacking:
             raise ValueError(f"the out-of-fold frame lacks the columns {first_few(lacking)}")
-        labels = oof["label"].astype(str) if task == "single_label" else oof["label"]
-        if task == "multi_label":
-            labels = labels.map(lambda label: tuple(label.split()) if isinstance(label, str) else tuple(label))
+        task = find_task(task)
         try:
-            targets = label_targets(labels.tolist(), [str(label) for label in classes], task)
+            targets = task.targets(task.in_form(oof["label"]).tolist(), [str(label) for label in classes])
         except ValueError as error:
             raise ValueError(f"the out-of-fold frame with the probabilities of {classes}: {error}") from error
         return cls(
@@ -149,22 +149,28 @@ class Predictions:
                 ids = names.to_numpy(dtype=str)[first]
             changes |= {f"{part}_ids": ids, part: rows}
             if part == "oof":
-                labels = self.oof_labels[first]
-                labels = np.argsort(order)[labels] if comp.task == "single_label" else labels[:, order]
+                labels = self.task.reorder(self.oof_labels[first], order)
                 changes |= {"oof_labels": labels, "oof_folds": self.oof_folds[first]}
         return dataclasses.replace(self, **changes)
 
     def save(self, path):
         """Write everything to one `.npz` file, whole or not at all."""
         arrays = {field: getattr(self, field) for field in _ARRAYS}
-        about = {name: getattr(self, name) for name in ("name", "metric", "task", "per", "info")}
-        text = json.dumps(about | {"classes": self.class_names})
+        about = {name: getattr(self, name) for name in ("name", "per", "info")}
+        about |= {"task": str(self.task), "metric": str(self.metric), "classes": self.class_names}
+        text = json.dumps(about)
         with written_whole(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, text=np.array(text), **arrays)
 
     @classmethod
-    def load(cls, path):
-        """Read what `save` wrote; nothing is unpickled."""
+    def load(cls, path, *, metric=None):
+        """Read what `save` wrote; nothing is unpickled.
+
+        Args:
+            path: the file.
+            metric: name or `Metric` that `score` is of. Defaults to the stored name, and must be given if that is the
+                name of a metric of your own.
+        """
         try:
             with np.load(path, allow_pickle=False) as stored:
                 text = json.loads(str(stored["text"]))
@@ -173,7 +179,12 @@ class Predictions:
             raise ValueError(
                 f"{path} is no file of Predictions ({error}); delete it and call kk.predict again"
             ) from error
-        named = {"metric": text["metric"], "task": text["task"], "per": text["per"]}
+        if metric is None and text["metric"] not in metrics.METRICS:
+            raise ValueError(
+                f"{path} holds predictions scored by {text['metric']!r}, a metric of your own, of which a file stores "
+                "the name alone; give Predictions.load(path, metric=...)"
+            )
+        named = {"metric": metric or text["metric"], "task": text["task"], "per": text["per"]}
         return cls(text["name"], text["classes"], **arrays, **named, info=text["info"])
 
     def __repr__(self):
@@ -190,24 +201,3 @@ class Predictions:
 
 
 _ARRAYS = ("oof_ids", "oof", "oof_labels", "oof_folds", "test_ids", "test")
-
-
-def check_probabilities(what, ids, rows, task="single_label"):
-    """Raise `ValueError` that names the first ids whose row is NaN or not what the task asks for."""
-    ids, rows = np.asarray(ids), np.asarray(rows, np.float64)
-    broken = ~np.isfinite(rows).all(axis=1)
-    if broken.any():
-        raise ValueError(f"{what}: NaN or infinite probabilities in {broken.sum()} rows: {first_few(ids[broken])}")
-    if task == "regression":
-        return
-    summed = task != "multi_label"
-    wrong = (rows < 0).any(axis=1) | (rows > 1 + TOLERANCE).any(axis=1)
-    if summed:
-        wrong |= np.abs(rows.sum(axis=1) - 1) > TOLERANCE
-    if wrong.any():
-        example = f"the first sums to {rows[wrong][0].sum():.4g}" if summed else f"the first is {rows[wrong][0]}"
-        advice = "apply a softmax to logits, or divide each row by its sum" if summed else "apply a sigmoid to logits"
-        raise ValueError(
-            f"{what}: expected rows of probabilities from 0 to 1{' that sum to 1' if summed else ''}, but "
-            f"{wrong.sum()} do not: {first_few(ids[wrong])} ({example}); {advice}"
-        )

@@ -5,6 +5,7 @@ import platform
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from kagglekit import __version__, _paths
@@ -62,13 +63,13 @@ def make_submission(comp, predictions, path=None):
         frame = submission_frame(comp, sample, table)
         about = {
             "name": predictions.name,
-            "metric": predictions.metric,
-            "cv_score": predictions.score,
+            "metric": predictions.metric.name,
+            "cv_score": None if predictions.score is None or np.isnan(predictions.score) else predictions.score,
             **predictions.info,
         }
     elif isinstance(predictions, pd.DataFrame):
         frame = submission_frame(comp, sample, predictions)
-        about = {"name": "frame", "metric": comp.metric, "cv_score": None}
+        about = {"name": "frame", "metric": comp.metric.name, "cv_score": None}
     else:
         raise TypeError(f"expected Predictions or a DataFrame, got {type(predictions).__name__}")
     text = frame.to_csv(index=False, lineterminator="\n", header=comp.submission_header)

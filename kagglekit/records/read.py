@@ -11,6 +11,7 @@ from kagglekit._checks import first_few
 from kagglekit._files import content_hash, read_json
 from kagglekit._parallel import side_by_side
 from kagglekit.records.shards import check_shard, read_sidecar
+from kagglekit.tasks import find_task
 
 FORMAT_VERSION = 3
 
@@ -44,7 +45,7 @@ class Records:
 
     @property
     def task(self):
-        return self.manifest["task"]
+        return find_task(self.manifest["task"])
 
     @property
     def identity(self):
@@ -107,7 +108,7 @@ class Records:
         index = self.index(parts)
         labels = index["label"]
         columns = {name: index[name] for name in ("image_id", "id", "row")}
-        columns["label"] = labels if labels.ndim == 1 else list(map(tuple, labels.tolist()))
+        columns["label"] = labels if self.task.one_label else list(map(tuple, labels.tolist()))
         columns |= {name: index[name] for name in ("height", "width")}
         columns |= {name: index[f"metadata_{name}"] for name in self.manifest["metadata"]}
         return pd.DataFrame(columns)

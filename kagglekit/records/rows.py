@@ -3,7 +3,6 @@
 import contextlib
 
 import google_crc32c
-import numpy as np
 
 
 class RowReader:
@@ -27,8 +26,7 @@ class RowReader:
     def __init__(self, records, parts):
         self._files = records.files(parts)
         self.index = records.index(parts)
-        if records.task != "single_label":
-            self.index["label"] = self.index["label"].astype(np.float32)
+        self.index["label"] = records.task.as_labels(self.index["label"])
         names = ("shard", "record", "begin", "end", "crc", "at", "length")
         self._where = tuple(self.index.pop(name) for name in names)
 

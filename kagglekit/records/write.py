@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 from kagglekit._checks import first_few
 from kagglekit._files import content_hash, read_json, write_json
 from kagglekit._parallel import side_by_side
+from kagglekit.competition.columns import RESERVED
 from kagglekit.competition.tables import row_folds
 from kagglekit.records.preprocess import check_preprocess
 from kagglekit.records.read import FORMAT_VERSION, open_records
@@ -18,7 +19,7 @@ from kagglekit.records.shards import mean_bytes, write_shard
 
 SHARD_ROWS = 1024  # what a sidecar says of them is in memory until the shard is whole
 SHARD_BYTES = 256 * 2**20
-_OWN = ("row", "label", "preprocess")  # what a row of records says under these names is not the table's
+_OWN = (*RESERVED, "row", "preprocess")  # what a row of records says under these names is no metadata
 
 
 def write_records(comp, folds, *, record_size=280, quality=95, metadata=(), preprocess=(), folder=None):
@@ -61,13 +62,16 @@ def write_records(comp, folds, *, record_size=280, quality=95, metadata=(), prep
     folds = row_folds(comp, folds)
     if folds.min() < 0:
         raise ValueError(f"images without a fold: {first_few(folds.index[folds < 0])}; expected numbers from 0")
+    taken = [name for name in metadata if name in _OWN]
+    if taken:
+        raise ValueError(
+            f"{first_few(taken)} cannot be metadata, records use these names themselves; name other columns, or give "
+            f"yours another name; metadata are {comp.metadata_columns}"
+        )
     for part, table in (("train", comp.train), ("test", comp.test)):
         lacking = [name for name in metadata if name not in table and len(table)]
         if lacking:
             raise ValueError(f"the {part} table has no column {first_few(lacking)}; it has {list(table.columns)}")
-    taken = [name for name in metadata if name in _OWN]
-    if taken:
-        raise ValueError(f"records use the names {first_few(taken)} themselves; give these columns other names")
     cells = []
     if metadata:
         comp = dataclasses.replace(comp, train=_as_text(comp.train, metadata), test=_as_text(comp.test, metadata))
@@ -108,7 +112,7 @@ def write_records(comp, folds, *, record_size=280, quality=95, metadata=(), prep
         "format_version": FORMAT_VERSION,
         **settings,
         "class_names": comp.class_names,
-        "task": comp.task,
+        "task": str(comp.task),
         "planes": planes.pop(),
         "bits": max(entry["bits"] for entry in entries),
         "jpeg": all(entry["jpeg"] for entry in entries),
@@ -123,7 +127,12 @@ def write_records(comp, folds, *, record_size=280, quality=95, metadata=(), prep
 
 
 def records_of(comp, folds, recipe):
-    """Write what a recipe trains on: `record_size`, `preprocess`, `numeric` and `categorical` are used."""
+    """Write what a recipe trains on: `record_size`, `preprocess`, `numeric` and `categorical` are used.
+
+    Raises:
+        ValueError: if another knob of the recipe does not fit the competition's task; nothing is written then.
+    """
+    comp.task.check_recipe(recipe)
     knobs = {"record_size": recipe.record_size, "preprocess": recipe.preprocess, "metadata": recipe.metadata}
     return write_records(comp, folds, **knobs)
 
@@ -187,7 +196,7 @@ def _with_boxes(steps, table):
 def _write_all(comp, parts, shards, folder, settings, per_row):
     from joblib import delayed
 
-    targets = comp.targets
+    targets, nothing = comp.targets, comp.task.no_label(len(comp.classes))
 
     def tasks():
         for part, first, stop, number, count in shards:
@@ -197,8 +206,6 @@ def _write_all(comp, parts, shards, folder, settings, per_row):
             rows = table.iloc[numbers][columns].to_dict("records")
             for line, row in zip(numbers.tolist(), rows, strict=True):
                 row["row"] = line
-                single = comp.task == "single_label"
-                nothing = -1 if single else [0.0] * len(comp.classes)
                 row["label"] = nothing if part == "test" else targets[line].tolist()
                 if per_row:
                     row["preprocess"] = per_row["test" if part == "test" else "train"][line]

@@ -8,17 +8,6 @@ from kagglekit.augment import OPS
 from kagglekit.pipeline.samples import Samples
 from kagglekit.reports.drawing import bare, short, show
 
-# op -> a strength at which the eye sees what it does; a chance of 1 where the strength is one
-_STRENGTHS = {
-    "window": 0.7, "random_resized_crop": 0.7, "flip_horizontal": 1, "flip_vertical": 1, "dihedral": 1, "rotation": 30,
-    "shear_x": 0.3, "shear_y": 0.3, "zoom": 0.5, "shift": 0.2, "rotation_normal": 30, "shear_normal": 15,
-    "zoom_normal": 0.3, "shift_normal": 20, "brightness": 0.5, "brightness_shift": 0.3, "contrast": 0.7,
-    "saturation": 0.9, "hue": 0.3, "grey": 1, "posterize": 6, "solarize": 0.6, "solarize_add": 0.4, "invert": 1,
-    "autocontrast": 1, "equalize": 1, "sharpness": 1, "blur": 3, "noise": 0.15, "jpeg": 0.95, "channel_jitter": 0.4,
-    "channel_dropout": 1, "cutout": 0.4, "erasing": 1, "erasing_mean": 1, "hide_and_seek": 0.4, "grid_mask": 1,
-    "coarse_dropout": 1, "autoaugment_imagenet": 1, "autoaugment_cifar10": 1, "autoaugment_svhn": 1, "randaugment": 9,
-    "trivialaugment": 1, "augmix": 5,
-}  # fmt: skip
 _TRIES = 8
 
 
@@ -99,7 +88,9 @@ def plot_ops(records, recipe, *, image_id=None, ops=None, columns=9):
     for ax, op in zip(axes[1:], ops, strict=False):
         image = _most_changed(samples, row, op, plain)
         _draw(ax, image, gain)
-        said = f"{_STRENGTHS[op]:g}" if samples.differ(image, plain) else "leaves it"
+        said = f"{OPS[op].shown:g}" if samples.differ(image, plain) else "leaves it"
+        if recipe.channels not in OPS[op].channels:
+            said = f"not for {recipe.channels} channel{'s' * (recipe.channels > 1)}"
         ax.set_title(f"{op.replace('autoaugment', 'autoaug')}\n{said}", fontsize=8)
     for ax in axes[1 + len(ops) :]:
         ax.set_axis_off()
@@ -108,7 +99,7 @@ def plot_ops(records, recipe, *, image_id=None, ops=None, columns=9):
 
 def _most_changed(samples, row, op, plain):
     rng = np.random.default_rng(samples.recipe.seed)
-    drawn = [samples.augmented(row, [(op, _STRENGTHS[op])], rng) for _ in range(_TRIES)]
+    drawn = [samples.augmented(row, [(op, OPS[op].shown)], rng) for _ in range(_TRIES)]
     return max(drawn, key=lambda image: np.abs(image - plain).mean())
 
 

@@ -1,5 +1,6 @@
 """What the figures share: colours, bare Axes for pictures, short names."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
@@ -14,15 +15,22 @@ def bare(ax):
     sns.despine(ax=ax, left=True, bottom=True)
 
 
-def show(ax, pixels):
+def show(ax, pixels, *, smooth=False):
     """Draw pixels 0 to 255: `(height, width)` or with a last axis of channels.
 
-    Of more than 3 channels the first 3 are drawn as red, green and blue; of 2, their mean in grey.
+    Of more than 3 channels the first 3 are drawn as red, green and blue; of 2, their mean in grey. `smooth` hides the
+    edges of the pixels of an image that has few.
     """
     pixels = np.asarray(pixels)
     if pixels.ndim == 3 and pixels.shape[-1] != 3:
         pixels = pixels[..., :3] if pixels.shape[-1] > 3 else pixels.mean(axis=-1)
-    ax.imshow(pixels.astype(np.uint8), cmap="gray" if pixels.ndim == 2 else None, vmin=0, vmax=255)
+    ax.imshow(
+        pixels.astype(np.uint8),
+        cmap="gray" if pixels.ndim == 2 else None,
+        vmin=0,
+        vmax=255,
+        interpolation="bilinear" if smooth else None,
+    )
 
 
 def short(name, most=28):
@@ -32,7 +40,8 @@ def short(name, most=28):
 
 
 def say(ax, sentence):
-    """Write a sentence where a figure would have nothing to draw."""
-    bare(ax)
+    """Write a sentence where a figure would have nothing to draw; without Axes, on a small figure of its own."""
+    ax = ax or plt.subplots(figsize=(7, 1.2), layout="constrained")[1]
+    ax.set_axis_off()  # not its ticks: Axes that share them would lose theirs
     ax.text(0.5, 0.5, sentence, ha="center", va="center", transform=ax.transAxes, color="dimgrey", wrap=True)
     return ax

@@ -20,11 +20,14 @@ def plot_image_sizes(report, *, ax=None):
     Returns:
         matplotlib Axes.
     """
-    ax = ax or plt.subplots(figsize=(6, 4.5), layout="constrained")[1]
     readable = report[report["width"] > 0]
     if readable.empty:
         return say(ax, "no image can be read")
     sizes = readable.groupby(["part", "width", "height"]).size().rename("images").reset_index()
+    if len(sizes[["width", "height"]].drop_duplicates()) == 1:
+        width, height = sizes.loc[0, ["width", "height"]]
+        return say(ax, f"all {len(readable)} images have one size: {width} x {height} pixels")
+    ax = ax or plt.subplots(figsize=(6, 4.5), layout="constrained")[1]
     # Test as a ring around train's disc: both stay visible where they have the same size.
     for part, style in (
         ("train", {"alpha": 0.6, "color": COLOUR}),
@@ -86,7 +89,7 @@ def plot_channels(report):
     """
     count = sum(column.startswith("mean_") for column in report)
     if not count:
-        return np.array([[say(plt.subplots(figsize=(7, 1.6))[1], "the report holds no means of channels")]])
+        return np.array([[say(None, "the report holds no means of channels")]])
     names = _CHANNEL_NAMES.get(count, [f"channel {number}" for number in range(count)])[:6]
     figure, axes = plt.subplots(
         2, len(names), figsize=(max(6, 4 * len(names)), 5), squeeze=False, sharex="row", layout="constrained"
@@ -96,7 +99,8 @@ def plot_channels(report):
             values = report[f"{column}_{number}"]
             _compare(ax, values, report["part"])
             middle = values.groupby(report["part"]).mean().reindex(PARTS).dropna()
-            ax.set_title(f"{name}, {words}: " + ", ".join(f"{value:.0f} {part}" for part, value in middle.items()))
+            means = ", ".join(f"{value:.0f} {part}" for part, value in middle.items())
+            ax.set_title(f"{name}, {words}: {means}" if means else f"{name}, {words}", fontsize=10)
         for ax in line:
             ax.set_xlabel("grey levels, 0 to 255")
     figure.suptitle("Channels of the images, % of the images")
@@ -112,9 +116,9 @@ def plot_shift(shift, *, most=12, ax=None):
         ax: Axes to draw on. Defaults to a new figure.
     """
     shown = shift.head(most)
-    ax = ax or plt.subplots(figsize=(7, 2.0 + 0.28 * len(shown)), layout="constrained")[1]
     if shown.empty:
         return say(ax, shift.attrs["verdict"])
+    ax = ax or plt.subplots(figsize=(7, 2.0 + 0.28 * len(shown)), layout="constrained")[1]
     places = np.arange(len(shown) + 1)
     values = [shift.attrs["auc"], *shown["auc"]]
     colours = [SECOND if value > TELLING else COLOUR for value in values]
@@ -137,7 +141,7 @@ def _compare(ax, values, part):
     known = values.notna()
     values, part = values[known].astype(float), part[known]
     if values.nunique() < 2:
-        return say(ax, f"all {values.iloc[0]:.4g}" if len(values) else "nothing known")
+        return say(ax, f"{values.iloc[0]:.4g} in every image" if len(values) else "no image can be read")
     # Up to the 99th percentile, so that one giant does not press all others into one bar
     high = np.quantile(values, 0.99) if values.max() > 3 * np.quantile(values, 0.99) else values.max()
     edges = np.linspace(values.min(), max(high, values.min() + 1e-9), 31)

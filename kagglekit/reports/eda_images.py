@@ -3,11 +3,11 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
+from kagglekit.audit.scan import scan
 from kagglekit.audit.thumbnails import rows_of_class, small_images, with_channels
 from kagglekit.reports.drawing import SECOND, bare, say, short, show
 
 _SIDE = 160  # pixels of a picture in a grid
-_MEAN_SIDE = 64
 
 
 def plot_images(comp, *, per_class=4, most=12, seed=0):
@@ -23,6 +23,8 @@ def plot_images(comp, *, per_class=4, most=12, seed=0):
         Array of Axes `(classes, per_class)`.
     """
     rows = _shown_classes(comp, most)
+    if not rows:
+        return np.array([[say(None, "no training image has a label")]])
     rng = np.random.default_rng(seed)
     chosen = [rng.permutation(part)[:per_class] for part in rows.values()]
     sources = comp.train["source"].iloc[np.concatenate(chosen)]
@@ -37,9 +39,10 @@ def plot_images(comp, *, per_class=4, most=12, seed=0):
             if place < len(part):
                 _show_or_say(ax, next(pictures))
         line[0].set_ylabel(short(name, 20), rotation=0, ha="right", va="center")
-    numeric = comp.task in ("regression", "distribution")
     some = f", the {most} most frequent of {len(comp.classes)} classes" if len(comp.classes) > most else ""
-    figure.suptitle("Training images, from the lowest values to the highest" if numeric else f"Training images{some}")
+    figure.suptitle(
+        f"Training images{some}" if comp.task.has_classes else "Training images, from the lowest values to the highest"
+    )
     return axes
 
 
@@ -56,10 +59,12 @@ def plot_mean_images(comp, *, per_class=100, most=24, seed=0):
         Array of Axes, one for each class.
     """
     rows = _shown_classes(comp, most)
+    if not rows:
+        return np.array([say(None, "no training image has a label")])
     rng = np.random.default_rng(seed)
     chosen = [rng.permutation(part)[:per_class] for part in rows.values()]
     sources = comp.train["source"].iloc[np.concatenate(chosen)].tolist()
-    pictures = small_images(comp.root, sources, _MEAN_SIDE, square=True, title="averaging the classes")
+    pictures = (facts.colours for facts in scan(comp, sources))
     columns = min(6, len(rows))
     lines = -(-len(rows) // columns)
     figure, axes = plt.subplots(
@@ -69,7 +74,7 @@ def plot_mean_images(comp, *, per_class=100, most=24, seed=0):
         bare(ax)
     for ax, name, part in zip(axes.ravel(), rows, chosen, strict=False):
         mean, number = _mean_of(pictures, len(part))
-        _show_or_say(ax, mean)
+        _show_or_say(ax, mean, smooth=True)
         ax.set_title(f"{short(name, 22)}\nmean of {number}", fontsize=8)
     some = f" of the {most} most frequent of {len(comp.classes)} classes" if len(comp.classes) > most else ""
     figure.suptitle(f"Mean images{some}")
@@ -89,8 +94,7 @@ def plot_duplicates(comp, groups, *, most=6):
     """
     pairs = groups.attrs["pairs"]
     if not pairs:
-        ax = plt.subplots(figsize=(6, 1))[1]
-        return np.array([[say(ax, "no duplicates: no two images are the same")]])
+        return np.array([[say(None, "no duplicates: no two images are the same")]])
     tables = {part: table.set_index("image_id") for part, table in (("train", comp.train), ("test", comp.test))}
 
     def label_of(part, image_id):
@@ -125,7 +129,7 @@ def plot_duplicates(comp, groups, *, most=6):
 def _shown_classes(comp, most):
     """The rows of the most frequent classes; all in their own order where they fit."""
     rows = rows_of_class(comp)
-    if len(rows) <= most and comp.task in ("single_label", "multi_label"):
+    if len(rows) <= most and comp.task.has_classes:
         return {name: rows[name] for name in comp.class_names if name in rows}
     return dict(list(rows.items())[:most])
 
@@ -134,7 +138,7 @@ def _mean_of(pictures, number):
     """Return the mean of the next `number` pictures as they come, and how many could be read."""
     total, count = None, 0
     for pixels in (next(pictures) for _ in range(number)):
-        if pixels is not None:
+        if pixels.size:  # else unreadable
             pixels = pixels.astype(np.float64)
             channels = pixels.shape[-1] if total is None else max(pixels.shape[-1], total.shape[-1])
             pixels = with_channels(pixels, channels)
@@ -143,11 +147,11 @@ def _mean_of(pictures, number):
     return (None if total is None else total / count), count
 
 
-def _show_or_say(ax, pixels):
+def _show_or_say(ax, pixels, *, smooth=False):
     if pixels is None:
         ax.text(0.5, 0.5, "unreadable", ha="center", va="center", transform=ax.transAxes, color=SECOND)
     else:
-        show(ax, pixels)
+        show(ax, pixels, smooth=smooth)
 
 
 def _one_line(label):

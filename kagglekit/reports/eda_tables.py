@@ -11,8 +11,6 @@ from kagglekit.audit.thumbnails import label_values, rows_of_class
 from kagglekit.competition.tables import as_series
 from kagglekit.reports.drawing import COLOUR, PARTS, SECOND, say, short
 
-_NO_METADATA = ("image_id", "id", "source", "label", "group")
-
 
 def plot_class_counts(comp, *, most=40, ax=None):
     """Draw what the labels are: images per class, or a histogram of targets, or the mean distribution.
@@ -25,10 +23,10 @@ def plot_class_counts(comp, *, most=40, ax=None):
     Returns:
         matplotlib Axes.
     """
-    if comp.task == "regression":
+    if comp.task.labels_plot == "histogram":
         return _targets(comp, ax)
     images = f"{len(comp.train)} images of {len(comp.class_names)} classes"
-    if comp.task == "distribution":
+    if comp.task.labels_plot == "shares":
         values = pd.Series(comp.targets.mean(axis=0, dtype=np.float64), index=comp.class_names)
         title, label, form = f"{images}: mean distribution", "mean share", "%.3f"
     else:
@@ -36,6 +34,11 @@ def plot_class_counts(comp, *, most=40, ax=None):
         least = values.iloc[-1]
         ratio = f"most frequent : rarest = {values.iloc[0] / least:.1f}" if least else "the rarest has none"
         title, label, form = f"{images}; {ratio}", "training images", "%d"
+    if not values.any():
+        return say(ax, "no training image has a label")
+    if len(values) == 1:
+        name, number = short(values.index[0]), values.iloc[0]
+        return say(ax, f"one class alone: {number:g} of {len(comp.train)} training images are {name}")
     shown = values if len(values) <= most else pd.concat([values.iloc[: most // 2], values.iloc[-(most // 2) :]])
     ax = ax or plt.subplots(figsize=(7, 0.8 + 0.24 * len(shown)), layout="constrained")[1]
     places = np.arange(len(shown))
@@ -52,7 +55,7 @@ def plot_class_counts(comp, *, most=40, ax=None):
 
 def plot_missing(comp, *, ax=None):
     """Draw the share of missing cells (empty text) of each metadata column and of `group`, train against test."""
-    columns = [column for column in comp.train if column not in _NO_METADATA[:4]]
+    columns = [*comp.metadata_columns, *(["group"] if "group" in comp.train else [])]
     tables = {"train": comp.train, "test": comp.test} if len(comp.test) else {"train": comp.train}
     shares = pd.DataFrame(
         {
@@ -63,10 +66,10 @@ def plot_missing(comp, *, ax=None):
         dtype=float,
     )
     shown = shares[shares.fillna(0).max(axis=1) > 0]
-    ax = ax or plt.subplots(figsize=(7, 1.2 + 0.45 * len(shown)), layout="constrained")[1]
     if shown.empty:
         what = f"no value missing in {first_few(columns)}" if columns else "images and labels alone: no metadata"
         return say(ax, what)
+    ax = ax or plt.subplots(figsize=(7, 1.2 + 0.45 * len(shown)), layout="constrained")[1]
     for number, part in enumerate(tables):
         places = np.arange(len(shown)) + 0.4 * (number - (len(tables) - 1) / 2)
         bars = ax.barh(places, shown[part].fillna(0), height=0.38, color=PARTS[part], label=part)
@@ -94,10 +97,15 @@ def plot_group_sizes(comp, groups=None, *, ax=None):
         ax: Axes to draw on. Defaults to a new figure.
     """
     if groups is None and "group" not in comp.train:
-        return say(ax or plt.subplots(figsize=(6, 1))[1], "no groups: every image stands for itself")
-    ax = ax or plt.subplots(figsize=(7, 3.2), layout="constrained")[1]
+        return say(ax, "no groups: every image stands for itself")
     names = comp.train["group"] if groups is None else as_series(groups, comp.train["image_id"], "groups")
-    sizes = names.value_counts()
+    sizes = names.where(names != "", np.arange(len(names))).value_counts()  # empty: unknown, a group of its own
+    if len(sizes) == 1:
+        return say(ax, f"one group alone: all {len(names)} training images belong to {short(sizes.index[0])}")
+    if sizes.max() == sizes.min():
+        each = "one training image" if sizes.max() == 1 else f"{sizes.max()} training images"
+        return say(ax, f"{len(sizes)} groups, each of {each}")
+    ax = ax or plt.subplots(figsize=(7, 3.2), layout="constrained")[1]
     if sizes.max() <= 25:
         counts = sizes.value_counts().sort_index()
         ax.bar_label(ax.bar(counts.index, counts, color=COLOUR), padding=2, fontsize=8)
@@ -129,15 +137,19 @@ def plot_metadata(comp, column, *, most=12, ax=None):
     Raises:
         ValueError: if there is no such column.
     """
-    if column not in comp.train or column in _NO_METADATA[:4]:
-        known = [name for name in comp.train if name not in _NO_METADATA[:4]]
-        raise ValueError(f"no metadata column {column!r}; there are {first_few(known, most=20) or 'none'}")
+    if column not in comp.metadata_columns:
+        known = first_few(comp.metadata_columns, most=20) or "none"
+        raise ValueError(f"no metadata column {column!r}; there are {known}")
     cells = comp.train[column].reset_index(drop=True)
     given = ~missing_cells(cells)
+    if cells[given].nunique() < 2:
+        rows = "every row" if given.all() else f"every row that has a value ({given.mean():.0%})"
+        said = f"{rows} says {short(cells[given].iloc[0])}" if given.any() else "no row has a value"
+        return say(ax, f"{short(column)}: {said}")
     numbers = as_numbers(cells)
     numeric = numbers is not None and numbers.nunique() > 10
     title = f"{short(column)}: {given.mean():.0%} of the rows have a value"
-    if comp.task in ("regression", "distribution"):
+    if not comp.task.has_classes:
         return _against_values(comp, column, numbers if numeric else cells, given, most, title, ax)
     rows = {name: part[given.to_numpy()[part]] for name, part in list(rows_of_class(comp).items())[:most]}
     names = [short(name) for name in rows]
@@ -164,6 +176,8 @@ def plot_metadata(comp, column, *, most=12, ax=None):
 
 def _targets(comp, ax):
     values = label_values(comp)
+    if np.ptp(values) == 0:
+        return say(ax, f"all {len(values)} targets are {values[0]:.4g}")
     ax = ax or plt.subplots(figsize=(7, 3.2), layout="constrained")[1]
     ax.hist(values, bins=min(40, max(10, len(np.unique(values)))), color=COLOUR)
     for value, style, name in ((values.mean(), "-", "mean"), (np.median(values), "--", "median")):
@@ -180,7 +194,9 @@ def _targets(comp, ax):
 
 def _against_values(comp, column, cells, given, most, title, ax):
     values = pd.Series(label_values(comp))
-    target = comp.class_names[0] if comp.task == "regression" else "mean of the distribution"
+    target = comp.task.value_name(comp.class_names)
+    if np.ptp(values) == 0:
+        return say(ax, f"{short(column)} says nothing of {target}, which is {values[0]:.4g} everywhere")
     if cells.dtype == float:
         ax = ax or plt.subplots(figsize=(7, 4), layout="constrained")[1]
         ax.scatter(cells[given], values[given], s=12, alpha=0.4, color=COLOUR)

@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
+from kagglekit import metrics
 from kagglekit.audit.thumbnails import read_small
-from kagglekit.predictions import metrics
 from kagglekit.reports.drawing import COLOUR, SECOND, bare, short, show
 
 
@@ -15,7 +15,7 @@ def plot_mistakes(predictions, *, most=25, ax=None):
 
     One label: the confusion matrix, a row is a true class, a column what was predicted, in images. Several labels: how
     often each label was found, and how often it was right where it was given. Numbers and shares: the truth against
-    what was predicted (of shares, the mean of the classes by their number).
+    what was predicted (of shares, the mean of the classes, by their names where these are numbers).
 
     Args:
         predictions: `Predictions` with out-of-fold rows.
@@ -25,7 +25,7 @@ def plot_mistakes(predictions, *, most=25, ax=None):
     Returns:
         matplotlib Axes.
     """
-    draw = {"single_label": _confusion, "multi_label": _labels}.get(predictions.task, _scatter)
+    draw = {"confusion": _confusion, "labels": _labels, "scatter": _scatter}[predictions.task.mistakes_plot]
     return draw(predictions, most, ax)
 
 
@@ -41,14 +41,13 @@ def plot_shares(comp, predictions, *, most=40, ax=None):
     Returns:
         matplotlib Axes.
     """
-    names, targets, test = comp.class_names, comp.targets, predictions.fitted_to(comp).test
-    if comp.task == "single_label":
-        targets, test = np.eye(len(names))[targets], np.eye(len(names))[test.argmax(axis=1)]
+    names = comp.class_names
+    targets, test = comp.task.one_hot(comp.targets, len(names)), comp.task.decided(predictions.fitted_to(comp).test)
     table = pd.DataFrame({"training labels": targets.mean(axis=0), "test predictions": test.mean(axis=0)}, index=names)
     shown = table[table.index.isin(table["training labels"].nlargest(most).index)]
     ax = ax or plt.subplots(figsize=(max(6, 0.5 * len(shown)), 3.5))[1]
     shown.rename(index=short).plot.bar(ax=ax, color=[COLOUR, SECOND], width=0.8)
-    ax.set(ylabel="mean" if comp.task == "regression" else "share of the images", xlabel="")
+    ax.set(ylabel=comp.task.mean_is, xlabel="")
     ax.legend(frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
     sns.despine(ax=ax)
     return ax
@@ -68,32 +67,15 @@ def plot_examples(comp, run, fold, *, most=8):
     """
     arrays = run.oof_arrays()
     rows = np.flatnonzero(arrays["folds"] == fold)[:most]
-    source = comp.train.set_index("image_id")["source"]
+    source, names = comp.train.set_index("image_id")["source"], run.info["class_names"]
+    names = [short(name, 14) for name in names] if run.task.has_classes else names
     figure, axes = plt.subplots(1, len(rows), figsize=(1.8 * len(rows), 2.5), squeeze=False, layout="constrained")
     for ax, row in zip(axes[0], rows, strict=True):
         show(ax, read_small(comp.root, source[arrays["image_ids"][row]], 160).squeeze())
-        ax.set_title(_said(run, arrays["probabilities"][row], arrays["labels"][row]), fontsize=9)
+        ax.set_title(run.task.said(names, arrays["probabilities"][row], arrays["labels"][row]), fontsize=9)
         bare(ax)
     figure.suptitle(f"Held out of fold {fold}")
     return axes[0]
-
-
-def _said(run, values, truth):
-    names = run.info["class_names"]
-    if run.task == "regression":
-        return "\n".join(f"{value:.4g} (is {true:.4g})" for value, true in zip(values, truth, strict=True))
-    if run.task == "distribution":
-        places = np.arange(1, len(names) + 1)
-        return f"mean {values @ places:.2f}\n(is {truth @ places:.2f})"
-    if run.task == "multi_label":
-        found, true = (
-            ", ".join(short(name, 14) for name, value in zip(names, row, strict=True) if value >= 0.5) or "none"
-            for row in (values, truth)
-        )
-        return found if found == true else f"{found}\n(is {true})"
-    best = int(values.argmax())
-    wrong = "" if best == truth else f"\n(is {short(names[truth], 14)})"
-    return f"{short(names[best], 14)} ({values[best]:.0%}){wrong}"
 
 
 def _confusion(predictions, most, ax):
@@ -143,14 +125,12 @@ def _labels(predictions, most, ax):
 
 
 def _scatter(predictions, most, ax):
-    truth, values = predictions.oof_labels, predictions.oof
-    what = short(predictions.class_names[0])
-    if predictions.task == "distribution":
-        places = np.arange(1, truth.shape[1] + 1)
-        truth, values, what = (truth @ places)[:, None], (values @ places)[:, None], "mean of the distribution"
+    task, names = predictions.task, predictions.class_names
+    truth, values = task.values(predictions.oof_labels, names), task.values(predictions.oof, names)
+    what = short(task.value_name(names))
     ax = ax or plt.subplots(figsize=(4.8, 4.8))[1]
-    ax.scatter(truth[:, 0], values[:, 0], s=12, alpha=0.4, color=COLOUR, edgecolor="none")
-    ends = [min(truth[:, 0].min(), values[:, 0].min()), max(truth[:, 0].max(), values[:, 0].max())]
+    ax.scatter(truth, values, s=12, alpha=0.4, color=COLOUR, edgecolor="none")
+    ends = [min(truth.min(), values.min()), max(truth.max(), values.max())]
     ax.plot(ends, ends, color="grey", linewidth=1)
     ax.annotate("right", ends[1:] * 2, ha="right", va="bottom", color="grey", fontsize=8)
     ax.set(title=f"Out-of-fold {predictions.metric} {predictions.score:.4g}", xlabel=f"true {what}", ylabel="predicted")

@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.ticker import NullFormatter
 
+from kagglekit.metrics import find_metric
 from kagglekit.reports.drawing import COLOUR, SECOND
 
 
@@ -30,6 +31,8 @@ def plot_lr(table, *, ax=None):
 def plot_history(run, *, axes=None):
     """Draw the learning curves of all folds: loss and metric, training against held out.
 
+    A curve is drawn where it was measured: training accuracy is, where a row has one label.
+
     Args:
         run: a `Run`.
         axes: two Axes to draw on. Defaults to a new figure.
@@ -45,6 +48,8 @@ def plot_history(run, *, axes=None):
     )
     for ax, name, columns in curves:
         for (column, label), colour in zip(columns, (COLOUR, SECOND), strict=True):
+            if history[column].isna().all():
+                continue
             for _, part in history.groupby("fold"):
                 ax.plot(part["epoch"], part[column], color=colour, alpha=0.25, linewidth=1)
             mean = history.groupby("epoch")[column].mean()
@@ -58,27 +63,35 @@ def plot_history(run, *, axes=None):
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.legend(frameon=False)
         sns.despine(ax=ax)
-    if metric == "log_loss":
+    if run.trained_metric.log_axis:
         axes[0].set_yscale("log")
     return axes
 
 
-def plot_trials(trials, *, metric="score"):
+def plot_trials(trials, *, metric=None):
     """Draw the score of each trial against each knob that was searched; the best trial is marked.
 
     Args:
         trials: what `kagglekit.tuning.search.read_trials` returned.
-        metric: what the score is called on the axis.
+        metric: name or `Metric` of the score; it decides which trial is the best. Defaults to the one that
+            `read_trials` noted.
 
     Returns:
         Array of Axes, one per knob.
+
+    Raises:
+        ValueError: if the metric is unknown, or neither given nor noted.
     """
+    metric = trials.attrs.get("metric") if metric is None else metric
+    if metric is None:
+        raise ValueError("expected to be told what metric the scores are of; give kk.plot_trials(trials, metric=...)")
+    metric = find_metric(metric)
     knobs = [column for column in trials.columns if column not in ("trial", "score")]
     figure, axes = plt.subplots(
         1, len(knobs), figsize=(3.2 * len(knobs), 3.4), sharey=True, squeeze=False, layout="constrained"
     )
     start = trials["trial"] == "start"
-    best = trials["score"] == (trials["score"].min() if metric == "log_loss" else trials["score"].max())
+    best = trials["score"] == trials["score"][metric.best(trials["score"])]
     for ax, knob in zip(axes[0], knobs, strict=True):
         ax.scatter(
             trials[knob][best],
@@ -97,24 +110,21 @@ def plot_trials(trials, *, metric="score"):
             ax.xaxis.set_minor_formatter(NullFormatter())
         ax.set_xlabel(knob)
         sns.despine(ax=ax)
-    axes[0][0].set_ylabel(metric)
+    axes[0][0].set_ylabel(metric.name)
     axes[0][-1].legend(frameon=False, bbox_to_anchor=(1, 1))
     figure.suptitle(f"{len(trials)} trials")
     return axes[0]
 
 
 def _mark_stages(ax, history):
-    """A dashed line with a name where a stage begins."""
+    """A dashed line where a stage begins, with its name along it: names side by side would run into each other."""
     first = history[history["fold"] == history["fold"].iloc[0]]
+    if first["stage"].nunique() < 2:
+        return
     for stage, epochs in first.groupby("stage", sort=False)["epoch"]:
-        if first["stage"].nunique() > 1:
-            ax.axvline(epochs.min() - 0.5, color="grey", linestyle="--", linewidth=0.8)
-            ax.text(
-                epochs.min() - 0.4,
-                1.0,
-                stage,
-                transform=ax.get_xaxis_transform(),
-                fontsize=8,
-                color="grey",
-                va="bottom",
-            )
+        begin = epochs.min() - 0.5
+        ax.axvline(begin, color="grey", linestyle="--", linewidth=0.8, zorder=0)
+        ax.annotate(
+            stage, (begin, 1), xycoords=ax.get_xaxis_transform(), xytext=(3, -3), textcoords="offset points",
+            rotation=90, fontsize=8, color="grey", ha="left", va="top", zorder=0,
+        )  # fmt: skip

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from kagglekit import _paths
+from kagglekit import _paths, metrics
 from kagglekit._files import content_hash, read_json, write_json, written_whole
 from kagglekit.augment import check_policy
-from kagglekit.predictions import metrics
 from kagglekit.recipe import Recipe
 from kagglekit.records.read import open_records
+from kagglekit.tasks import find_task
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -31,6 +31,8 @@ class Run:
 
     Args:
         folder: where the run lies, a path or text.
+        metric: name or `Metric` that `score` is of. Defaults to the one that the run was trained for, which must be
+            given if it is one of your own: files hold its name alone.
 
     Raises:
         FileNotFoundError: if the folder is not that of a run.
@@ -38,8 +40,9 @@ class Run:
 
     folder: Path
 
-    def __post_init__(self):
-        object.__setattr__(self, "folder", Path(os.path.abspath(Path(self.folder).expanduser())))
+    def __init__(self, folder, *, metric=None):
+        object.__setattr__(self, "folder", Path(os.path.abspath(Path(folder).expanduser())))
+        object.__setattr__(self, "_metric", None if metric is None else metrics.find_metric(metric))
         if not (self.folder / "run.json").is_file():
             raise FileNotFoundError(
                 f"{self.folder} has no run.json; expected the folder of a run, as kk.list_runs(comp) finds them"
@@ -57,8 +60,8 @@ class Run:
     def info(self):
         """What `run.json` says, which never changes.
 
-        `competition`, `class_names`, `task`, `metric`, `folds` (numbers), `model`, `pixels` (identity of the records),
-        `workspace` (of the competition, seen from the run's folder) and `records` (seen from there).
+        `competition`, `class_names`, `task`, `metric`, `precision`, `folds` (numbers), `model`, `pixels` (identity of
+        the records), `workspace` (of the competition, seen from the run's folder) and `records` (seen from there).
         """
         return read_json(self.folder / "run.json")
 
@@ -145,23 +148,40 @@ class Run:
         It has `image_id`, `fold`, `label`, `predicted` and one column of probabilities per class; for another task than
         one label a row numbers per class, and columns `true <class>` in place of `label` and `predicted`.
         """
-        names, arrays = np.array(self.info["class_names"], dtype=object), self.oof_arrays()
-        table = pd.DataFrame(arrays["probabilities"], columns=names)
-        table.insert(0, "image_id", arrays["image_ids"])
-        table.insert(1, "fold", arrays["folds"])
-        if self.task == "single_label":
-            table.insert(2, "label", names[arrays["labels"]])
-            table.insert(3, "predicted", names[arrays["probabilities"].argmax(axis=1)])
-            return table
-        return pd.concat([table, pd.DataFrame(arrays["labels"], columns=[f"true {name}" for name in names])], axis=1)
+        arrays = self.oof_arrays()
+        columns = self.task.oof_columns(self.info["class_names"], arrays["labels"], arrays["probabilities"])
+        names, values = zip(("image_id", arrays["image_ids"]), ("fold", arrays["folds"]), *columns, strict=True)
+        return pd.DataFrame(dict(enumerate(values))).set_axis(list(names), axis=1)
 
     @property
     def task(self):
-        return self.info["task"]
+        return find_task(self.info["task"])
+
+    @property
+    def metric(self):
+        """The `Metric` that `score` is of."""
+        return self._metric or self.trained_metric
+
+    @property
+    def trained_metric(self):
+        """The `Metric` that the run was trained for: `history` has its values, early stopping went by it.
+
+        Raises:
+            ValueError: if it is nobody's built-in and was not given.
+        """
+        name = self.info["metric"]
+        if self._metric == name:
+            return self._metric
+        if name not in metrics.METRICS:
+            raise ValueError(
+                f"{self.name} was trained for {name!r}, a metric of your own, of which a run stores the name alone; "
+                f"open it with kk.Run({str(self.folder)!r}, metric=...)"
+            )
+        return metrics.METRICS[name]
 
     @property
     def score(self):
-        """The competition's metric over all out-of-fold rows of the finished folds."""
+        """The metric over all out-of-fold rows of the finished folds."""
         arrays = self.oof_arrays()
         return self._score(arrays["labels"], arrays["probabilities"])
 
@@ -175,13 +195,12 @@ class Run:
 
     @property
     def best_fold(self):
-        """Number of the finished fold with the best score."""
-        scores = self.scores()
-        more_is_better = metrics.METRICS[self.info["metric"]][1]
-        return (max if more_is_better else min)(scores, key=scores.get)
+        """Number of the finished fold with the best score; a fold whose score is NaN only if all are."""
+        return self.metric.best(self.scores())
 
     def _score(self, labels, probabilities):
-        return metrics.score(self.info["metric"], labels, probabilities.astype(np.float64), self.task)
+        probabilities = probabilities.astype(np.float64)
+        return metrics.score(self.metric, labels, probabilities, self.task, self.info["class_names"])
 
     @property
     def history(self):
@@ -193,14 +212,19 @@ class Run:
 
     def __repr__(self):
         done, folds = self.finished_folds, self.info["folds"]
-        score = f", out-of-fold {self.info['metric']} {self.score:.4f}" if done else ""
+        score = f", out-of-fold {self.metric} {self.score:.4f}" if done and self._can_score else ""
         return f"Run {self.name}: {len(done)} of {len(folds)} folds{score}"
 
+    @property
+    def _can_score(self):
+        return self._metric is not None or self.info["metric"] in metrics.METRICS
+
     def _repr_html_(self):
-        rows = "".join(f"<tr><td>{fold}</td><td>{score:.4f}</td></tr>" for fold, score in self.scores().items())
+        scores = self.scores() if self._can_score else {}
+        rows = "".join(f"<tr><td>{fold}</td><td>{score:.4f}</td></tr>" for fold, score in scores.items())
         following = "kk.predict(run)" if self.complete else "kk.cross_validate(comp, folds, recipe) to go on"
         return (
-            f"<b>{self!r}</b><table><tr><th>fold</th><th>{self.info['metric']}</th></tr>{rows}</table>"
+            f"<b>{self!r}</b><table><tr><th>fold</th><th>{self._metric or self.info['metric']}</th></tr>{rows}</table>"
             f"<code>{self.folder}</code><br>Next: <code>{following}</code>"
         )
 
@@ -212,10 +236,11 @@ def list_runs(comp):
         comp: a `Competition`.
 
     Returns:
-        List of `Run`. Unfinished ones are left out; calling `kk.cross_validate` again finishes them.
+        List of `Run`, whose scores are of the competition's metric. Unfinished ones are left out; calling
+        `kk.cross_validate` again finishes them.
     """
     folders = sorted(comp.folders.runs.glob("*/run.json"))
-    return [run for run in (Run(path.parent) for path in folders) if run.complete]
+    return [run for run in (Run(path.parent, metric=comp.metric) for path in folders) if run.complete]
 
 
 def best_run(comp):
@@ -224,13 +249,10 @@ def best_run(comp):
     Raises:
         FileNotFoundError: if no run is complete yet.
     """
-    best = None
-    for run in list_runs(comp):
-        if best is None or metrics.better(comp.metric, run.score, best.score):
-            best = run
-    if best is None:
+    runs = list_runs(comp)
+    if not runs:
         raise FileNotFoundError(f"no complete run below {comp.folders.runs}; call kk.cross_validate first")
-    return best
+    return runs[comp.metric.best([run.score for run in runs])]
 
 
 def open_run(comp, folds, recipe, records, *, model_key=None, parent=None, fold_numbers=None):
@@ -241,10 +263,15 @@ def open_run(comp, folds, recipe, records, *, model_key=None, parent=None, fold_
         model_key: text that names a network of the user's own. Defaults to the recipe's backbone.
         parent: folder of runs. Defaults to `runs` in the competition's workspace.
         fold_numbers: folds to train. Defaults to all.
+
+    Keras's global dtype policy is part of what a run is: under `mixed_bfloat16` the same recipe is another run.
     """
+    import keras
+
+    precision = keras.config.dtype_policy().name
     numbers = sorted(int(fold) for fold in folds.unique()) if fold_numbers is None else list(fold_numbers)
     ops = check_policy(recipe.policy)  # what the name of a policy stands for may change
-    identity = content_hash([recipe.hash, ops, comp.metric, records.identity, model_key])
+    identity = content_hash([recipe.hash, ops, comp.metric.key, records.identity, model_key, precision])
     folder = Path(parent or comp.folders.runs) / f"{recipe.name}-{content_hash([identity, numbers])}"
     if not (folder / "run.json").is_file():
         with written_whole(folder) as temporary:
@@ -257,8 +284,9 @@ def open_run(comp, folds, recipe, records, *, model_key=None, parent=None, fold_
                     "competition": comp.name,
                     "identity": identity,
                     "class_names": comp.class_names,
-                    "task": comp.task,
-                    "metric": comp.metric,
+                    "task": str(comp.task),
+                    "metric": str(comp.metric),
+                    "precision": precision,
                     "folds": numbers,
                     "workspace": _relative(comp.workspace, folder),
                     "records": _relative(records.folder, comp.workspace),
@@ -266,7 +294,7 @@ def open_run(comp, folds, recipe, records, *, model_key=None, parent=None, fold_
                     "model": model_key or recipe.backbone,
                 },
             )
-    return Run(folder)
+    return Run(folder, metric=comp.metric)
 
 
 def _relative(path, start):

@@ -1,38 +1,39 @@
-"""Keras callbacks: progress, fresh seeds, and the metric on the fold that was held out."""
+"""Keras callbacks: progress, fresh seeds, and the metric on the validation fold."""
 
 import time
 
 import keras
 import numpy as np
 
-from kagglekit.predictions import metrics
+from kagglekit import metrics
+from kagglekit.models.keras_graph import average_is_in_network
+from kagglekit.runs.history import history_row
+from kagglekit.training.progress import advance, describe, title
 
 
 class Progress(keras.callbacks.Callback):
-    """Move a bar on by a step per batch, and stop with a clear error when the loss is no number.
+    """Move the progress bar on by a step per batch, and stop with a clear error when the loss is no number.
 
     Args:
-        bar: a tqdm bar.
-        title: what the bar says in front.
+        stage: name of the stage.
     """
 
-    def __init__(self, bar, title):
+    def __init__(self, stage):
         super().__init__()
-        self.bar, self.title = bar, title
+        self.stage = stage
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
-        self.bar.set_description(f"{self.title}, epoch {epoch + 1}")
+        describe(self.stage, f"epoch {epoch + 1}")
 
     def on_train_batch_end(self, batch, logs=None):
         loss = (logs or {}).get("loss", 0.0)
         if not np.isfinite(loss):
             raise FloatingPointError(
-                f"{self.title}: the loss became {loss} in epoch {self.epoch + 1}, batch {batch + 1}; lower the "
+                f"{title(self.stage)}: the loss became {loss} in epoch {self.epoch + 1}, batch {batch + 1}; lower the "
                 "learning rate, or look at the images with kk.check_images(comp)"
             )
-        self.bar.update()
-        self.bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+        advance(loss=f"{loss:.3f}")
 
 
 class Reseed(keras.callbacks.Callback):
@@ -42,7 +43,8 @@ class Reseed(keras.callbacks.Callback):
     training goes on after an interruption as it would have without one.
 
     Args:
-        seed, fold: integers, 0 or more.
+        seed: integer, 0 or more.
+        fold: the number that stands for the fold in seeds.
     """
 
     def __init__(self, seed, fold):
@@ -57,56 +59,94 @@ class Reseed(keras.callbacks.Callback):
 
 
 class HeldOut(keras.callbacks.Callback):
-    """Predict the held-out fold after each epoch, score it by the exact metric, and keep the best weights if asked to.
+    """Predict the validation fold after each epoch, score it by the exact metric, keep the best weights if asked to.
 
     Args:
-        predict: function without arguments that returns `(probabilities, labels, image_ids)` of the held-out fold; of
-            none, where all rows are trained on.
-        metric: name of the metric.
-        task: as in `Competition`.
+        setup: the `Setup` whose metric scores.
+        predict: function without arguments that returns `(probabilities, labels, image_ids)` of the fold; of no rows,
+            where all are trained on.
         stage: name of the stage, for the history.
-        patience: stop after so many epochs without a better metric and go back to the best weights; 0 keeps the last.
+        patience: stop after so many epochs without a better metric and go back to the best weights; 0 keeps the last,
+            and so does a fold whose labels do not define the metric.
 
     Attributes:
-        state: dict of what must be known to go on after an interruption: `rows` (a dict for each epoch of this stage),
-            `last` (predictions after the last epoch, or the best), `best` (score) and `weights` (of the best epoch).
+        rows: history of the stage, a row for each epoch.
+        last: predictions after the last epoch or, with patience, the best.
+        best: score of the best epoch, or None.
+        weights: of the network after it.
+        ended: whether the metric has not become better for `patience` epochs.
     """
 
-    def __init__(self, predict, metric, task, stage, *, patience=0):
+    def __init__(self, setup, predict, stage, *, patience=0):
         super().__init__()
-        self.predict, self.metric, self.task, self.stage, self.patience = predict, metric, task, stage, patience
-        self.state = {"rows": [], "last": None, "best": None, "weights": []}
+        self.setup, self.predict, self.stage, self.patience = setup, predict, stage, patience
+        self.rows, self.last, self.best, self.weights, self._since = [], None, None, [], 0
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.started = time.monotonic()
+        self._started = time.monotonic()
 
     def on_epoch_end(self, epoch, logs=None):
         probabilities, labels, _ = self.predict()
-        row = {"stage": self.stage, "epoch": epoch + 1}
-        row |= {name: float(value) for name, value in (logs or {}).items()}
-        row |= held_out_scores(labels, probabilities, self.metric, self.task)
-        row["learning_rate"] = float(self.model.optimizer.learning_rate)
-        row["seconds"] = round(time.monotonic() - self.started, 2)
-        state, score = self.state, row.get(f"held_out_{self.metric}")
-        state["rows"].append(row)
+        row = history_row(
+            self.stage,
+            epoch + 1,
+            **(logs or {}),
+            **held_out_scores(self.setup, labels, probabilities),
+            learning_rate=self.model.optimizer.learning_rate,
+            seconds=round(time.monotonic() - self._started, 2),
+        )
+        self.rows.append(row)
+        score = row["held_out_score"]
         if not self.patience:
-            state["last"] = probabilities
-        elif state["best"] is None or metrics.better(self.metric, score, state["best"]):
-            state |= {"last": probabilities, "best": score, "weights": self.model.get_weights(), "since": 0}
+            self.last = probabilities
+        # A fold in which the metric is not defined keeps its last epoch
+        elif self.best is None or np.isnan(self.best) or self.setup.metric.better(score, self.best):
+            self.last, self.best, self.weights, self._since = probabilities, score, self.model.get_weights(), 0
         else:
-            state["since"] += 1
+            self._since += 1
 
     @property
     def ended(self):
-        """Whether the metric has not become better for `patience` epochs."""
-        return bool(self.patience) and self.state.get("since", 0) >= self.patience
+        return bool(self.patience) and self._since >= self.patience
+
+    def arrays(self):
+        """Return the arrays that `resume` needs, a dict of lists."""
+        return {"best": self.weights, "last": [self.last]}
+
+    def values(self):
+        """Return the plain values that `resume` needs, a dict."""
+        return {"rows": self.rows, "best": self.best, "since": self._since}
+
+    def resume(self, arrays, values):
+        """Go on from what `arrays` and `values` returned."""
+        self.rows, self.best, self._since = list(values["rows"]), values["best"], values["since"]
+        self.last, self.weights = arrays["last"][0], arrays.get("best", [])
 
 
-def held_out_scores(labels, probabilities, metric, task):
-    """Return an epoch's `held_out_loss` and `held_out_<metric>`; nothing where no row was held out."""
+def swap_averages(momentum, *, resumed):
+    """Return the callbacks that put the moving average of the weights in their place after each epoch; none for 0."""
+    if not momentum:
+        return []
+    callback = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
+    if resumed:
+        average_is_in_network(callback)  # the state was saved after the swap
+    return [callback]
+
+
+def held_out_scores(setup, labels, probabilities):
+    """Return an epoch's `held_out_loss` and `held_out_score`, as a `Setup` scores; nothing where no row is held out.
+
+    Raises:
+        FloatingPointError: if a prediction is NaN or infinite, as after a last step that went too far.
+    """
     if not len(labels):
         return {}
+    if not np.isfinite(probabilities).all():
+        raise FloatingPointError(
+            "the network predicts NaN or infinity for images of the validation fold; lower the learning rate, or look "
+            "at the images with kk.check_images(comp)"
+        )
     return {
-        "held_out_loss": metrics.score(metrics.loss_of(task), labels, probabilities, task),
-        f"held_out_{metric}": metrics.score(metric, labels, probabilities, task),
+        "held_out_loss": metrics.score(setup.task.error, labels, probabilities, setup.task),
+        "held_out_score": metrics.score(setup.metric, labels, probabilities, setup.task, setup.class_names),
     }

@@ -1,22 +1,23 @@
 """Train a network on every fold but one, for each fold, into a run that can be taken up again."""
 
 import contextlib
-import inspect
 import os
 import time
 from functools import partial
 
 import tensorflow as tf
-from tqdm.auto import tqdm
 
-from kagglekit._files import content_hash, written_whole
+from kagglekit._files import source_hash, written_whole
 from kagglekit._parallel import worker_processes
 from kagglekit.competition.tables import row_folds
+from kagglekit.models.keras_graph import precision
 from kagglekit.pipeline.metadata import check_pixels_alone
-from kagglekit.predictions.metrics import check_metric
 from kagglekit.records.write import records_of
 from kagglekit.runs.runs import adopt_folds, open_run
-from kagglekit.training.fold_trainer import FoldTrainer
+from kagglekit.training.fold_trainer import train_fold
+from kagglekit.training.progress import advance, progress_bar, say, title, titled
+from kagglekit.training.setup import Setup
+from kagglekit.training.stages import plan_stages
 
 
 def cross_validate(comp, folds, recipe, *, build_model=None, fold_numbers=None, parent=None):
@@ -46,8 +47,8 @@ def cross_validate(comp, folds, recipe, *, build_model=None, fold_numbers=None, 
         `Run`, with `score`, `oof`, `history` and `model(fold)`.
 
     Raises:
-        ValueError: if the competition's metric is unknown, images lack a fold, train or test a column that the recipe
-            names, or `build_model` is given with a recipe that names columns.
+        ValueError: if images lack a fold, train or test a column that the recipe names, or `build_model` is given with
+            a recipe that names columns.
         FloatingPointError: if the loss becomes NaN; finished folds stay usable.
         RuntimeError: if the saved network does not predict what the trained one did.
         OSError: if a file cannot be written, on a full disk for instance; the next call goes on.
@@ -60,7 +61,6 @@ def cross_validate(comp, folds, recipe, *, build_model=None, fold_numbers=None, 
     >>> run = kk.cross_validate(comp, kk.assign_folds(comp, 2), recipe)  # doctest: +ELLIPSIS
     fold 1 of 2: accuracy ...
     """
-    check_metric(comp.metric, comp.task)
     folds = row_folds(comp, folds)
     if build_model:
         check_pixels_alone(recipe, "build_model")
@@ -79,52 +79,57 @@ def train_on(records, comp, folds, recipe, *, build_model=None, fold_numbers=Non
     adopt_folds(comp, run)
     missing = [fold for fold in run.info["folds"] if fold not in run.finished_folds]
     if missing:
-        make = partial(FoldTrainer, records, recipe, build_model, comp.metric, comp.folders.features)
-        _train_all(run, make, missing)
+        start = partial(Setup.of_run, records, recipe, comp.metric, comp.folders.features, build_model=build_model)
+        _train_all(run, start, missing)
     return run
 
 
-def _train_all(run, make, missing):
+def _train_all(run, start, missing):
     """Train folds in this process, or in those of a joblib backend that `joblib.parallel_config` chose."""
+    jobs, setup = worker_processes(), start()
+    stages = plan_stages(setup)
+    if jobs is None:
+        with progress_bar(sum(stage.steps(fold) for stage in stages for fold in missing)):
+            for fold in missing:
+                say(_train(run, setup, stages, fold))
+        return
     from joblib import Parallel, delayed
 
-    trainer, jobs = make(), worker_processes()
-    if jobs is None:
-        with tqdm(total=sum(trainer.steps(fold) for fold in missing), unit="step") as bar:
-            for fold in missing:
-                bar.write(_train(run, trainer, fold, bar))
-        return
-    trainer.prepare()  # so that the features are computed once
+    for stage in stages:
+        stage.prepare()  # so that the features are computed once
     threads = tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count()
-    tasks = (delayed(_train_in_worker)(run, make, fold, threads) for fold in missing)
-    with tqdm(total=len(missing), unit="fold") as bar:
+    tasks = (delayed(_train_in_worker)(run, start, fold, threads) for fold in missing)
+    with progress_bar(len(missing), unit="fold"):
         for line in Parallel(jobs, return_as="generator_unordered")(tasks):
-            bar.write(line)
-            bar.update()
+            say(line)
+            advance()
 
 
-def _train_in_worker(run, make, fold, threads):
+def _train_in_worker(run, start, fold, threads):
     with contextlib.suppress(RuntimeError):  # a worker that has trained a fold has its threads
         tf.config.threading.set_intra_op_parallelism_threads(threads)  # sums depend on their number
     tf.config.experimental.enable_op_determinism()
-    return _train(run, make(), fold, tqdm(disable=True))
+    with precision(run.info["precision"]):
+        setup = start()
+        return _train(run, setup, plan_stages(setup), fold)
 
 
-def _train(run, trainer, fold, bar):
+def _train(run, setup, stages, fold):
     """Train a fold; return a line that stays, also where no bar is shown (logs, executed notebooks)."""
-    started = time.monotonic()
-    title = f"fold {run.info['folds'].index(fold) + 1} of {len(run.info['folds'])}"
-    train_into(run.fold_folder(fold), trainer, fold, bar, title)
-    return f"{title}: {run.info['metric']} {run.scores()[fold]:.4f} ({time.monotonic() - started:.0f} s)"
+    started, folds = time.monotonic(), run.info["folds"]
+    with titled(f"fold {folds.index(fold) + 1} of {len(folds)}"):
+        train_into(run.fold_folder(fold), setup, stages, fold)
+        seconds = time.monotonic() - started
+        return f"{title()}: {run.metric} {run.scores()[fold]:.4f} ({seconds:.0f} s)"
 
 
-def train_into(folder, trainer, fold, bar, title, *, call="kk.cross_validate"):
-    """Let a trainer fill a folder, whole or not at all; what it goes on from stands beside the folder until then.
+def train_into(folder, setup, stages, fold, *, call="kk.cross_validate"):
+    """Train a fold into its folder, which is there once it is complete; until then its state stands beside it.
 
     Args:
         folder: the folder.
-        trainer, fold, bar, title: as `FoldTrainer.train` takes them.
-        call: the function that takes the training up again, for the error.
+        setup, stages, fold: as `train_fold` takes them.
+        call: the function that resumes the training, for the error.
 
     Raises:
         OSError: if a file cannot be written.
@@ -133,10 +138,10 @@ def train_into(folder, trainer, fold, bar, title, *, call="kk.cross_validate"):
     try:
         with written_whole(folder) as temporary:
             temporary.mkdir()
-            trainer.train(fold, temporary, state_file, bar, title)
+            train_fold(setup, stages, fold, temporary, state_file)
     except OSError as error:
         raise OSError(
-            f"{title} could not be written below {folder.parent}: {error}. Finished folds are kept and this one goes "
+            f"{title()} could not be written below {folder.parent}: {error}. Finished folds are kept and this one goes "
             f"on after its last whole epoch: free some space, then call {call} again"
         ) from error
     state_file.unlink(missing_ok=True)
@@ -145,7 +150,7 @@ def train_into(folder, trainer, fold, bar, title, *, call="kk.cross_validate"):
 def source_key(function):
     """Return the text that names a network of the user's own: a hash of the name and source of its function."""
     try:
-        return content_hash([function.__qualname__, inspect.getsource(function)])
+        return source_hash(function)
     except (OSError, TypeError):
         raise ValueError(
             f"cannot read the source of build_model={function!r}, which names the run; "

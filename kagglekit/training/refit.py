@@ -3,11 +3,12 @@
 import time
 
 import tensorflow as tf
-from tqdm.auto import tqdm
 
-from kagglekit.predictions import metrics
+from kagglekit.models.keras_graph import precision
 from kagglekit.training.cross_validation import source_key, train_into
-from kagglekit.training.fold_trainer import FoldTrainer
+from kagglekit.training.progress import progress_bar, say, titled
+from kagglekit.training.setup import REFIT, Setup
+from kagglekit.training.stages import plan_stages
 
 
 def refit(run, *, build_model=None):
@@ -50,15 +51,17 @@ def refit(run, *, build_model=None):
         return run
     records, recipe = run.records(), run.recipe
     tf.config.experimental.enable_op_determinism()
-    number = max(records.folds) + 1  # of a fold without rows: all others are trained on
-    metric, store = run.info["metric"], run.features()
-    trainer = FoldTrainer(records, recipe.replace(patience=0), build_model, metric, store, [number])
-    if recipe.patience:
-        trainer.ends = {stage: _mean_best_epoch(run, stage) for stage in trainer.stages}
-    started = time.monotonic()
-    with tqdm(total=trainer.steps(number), unit="step") as bar:
-        train_into(folder, trainer, number, bar, "refit", call="kk.refit")
-        bar.write(f"refit on {records.rows(records.folds)} images ({time.monotonic() - started:.0f} s)")
+    with precision(run.info["precision"]):
+        setup = Setup.of_run(
+            records, recipe, run.trained_metric, run.features(), build_model=build_model, folds=[REFIT]
+        )  # fmt: skip
+        stages = plan_stages(setup)
+        if recipe.patience:
+            stages = [stage.ending_after(_mean_best_epoch(run, stage)) for stage in stages]
+        started = time.monotonic()
+        with progress_bar(sum(stage.steps(REFIT) for stage in stages)), titled("refit"):
+            train_into(folder, setup, stages, REFIT, call="kk.refit")
+            say(f"refit on {records.rows(records.folds)} images ({time.monotonic() - started:.0f} s)")
     return run
 
 
@@ -84,9 +87,9 @@ def _mean_best_epoch(run, stage):
 
     A fold whose metric is never defined counts with its last epoch.
     """
-    history, metric = run.history, run.info["metric"]
+    history, metric = run.history, run.trained_metric
     own = history[history["epoch"].between(stage.first + 1, stage.first + stage.epochs)]
     last = own.groupby("fold")["epoch"].max()
     scores = own.dropna(subset=f"held_out_{metric}").groupby("fold")[f"held_out_{metric}"]
-    best = scores.idxmax() if metrics.METRICS[metric][1] else scores.idxmin()
+    best = scores.agg(metric.best)
     return round(own.loc[best].set_index("fold")["epoch"].reindex(last.index).fillna(last).mean())

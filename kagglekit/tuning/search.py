@@ -2,14 +2,14 @@
 
 import contextlib
 import io
+import math
 
 import pandas as pd
 
 from kagglekit._checks import check_choice
-from kagglekit._files import content_hash, written_whole
+from kagglekit._files import content_hash, read_json, write_json, written_whole
 from kagglekit.competition.tables import row_folds
-from kagglekit.predictions import metrics
-from kagglekit.predictions.metrics import check_metric
+from kagglekit.metrics import METRICS
 from kagglekit.records.write import records_of
 from kagglekit.training.cross_validation import train_on
 
@@ -38,7 +38,7 @@ def tune(comp, folds, recipe, *, space="baseline", max_trials=20, fold_numbers=N
         space: a key of `SPACES`.
         max_trials: number of trials, the recipe itself included.
         fold_numbers: folds that a trial trains; two or three of five cost half as much. Defaults to all.
-        study: name of the study's folder in `tuning/`. Defaults to one made of space, recipe and folds.
+        study: name of the study's folder in `tuning/`. Defaults to one made of space, recipe, folds and metric.
 
     Returns:
         `Recipe` named `tuned`: the best one found; `reasons` gives its score beside the first's.
@@ -51,20 +51,22 @@ def tune(comp, folds, recipe, *, space="baseline", max_trials=20, fold_numbers=N
     check_choice("space", space, SPACES)
     if max_trials < 1:
         raise ValueError(f"expected max_trials of 1 or more, got {max_trials}")
-    check_metric(comp.metric, comp.task)
     folds = row_folds(comp, folds)
     numbers = sorted(int(fold) for fold in folds.unique()) if fold_numbers is None else list(fold_numbers)
     records = records_of(comp, folds, recipe)
-    name = study or f"{space}-{content_hash([recipe.hash, records.identity, numbers])}"
+    name = study or f"{space}-{content_hash([recipe.hash, records.identity, numbers, comp.metric.key])}"
     folder = comp.folders.tuning / name
+    _check_metric(folder / "study.json", comp.metric)
     tuner = _make_tuner(comp, folds, recipe, space, max_trials, numbers, folder, records)
     first = tuner.score(recipe)  # takes over the folds of a finished baseline
+    if math.isnan(first):
+        raise ValueError(f"{comp.metric} is not defined on the rows of the folds {numbers}; choose other fold_numbers")
     if max_trials > 1:
         tuner.search()
     trials = _trials(tuner, recipe, first)
     with written_whole(folder / "trials.csv") as temporary:
         trials.to_csv(temporary, index=False)
-    best = trials.loc[trials["score"].idxmax() if metrics.METRICS[comp.metric][1] else trials["score"].idxmin()]
+    best = trials.loc[comp.metric.best(trials["score"])]
     if best["trial"] == "start":
         return recipe.replace(name="tuned", reasons={"name": f"no trial beat the recipe's {first:.4f} on these folds"})
     knobs = {knob: _plain(best[knob]) for knob in trials.columns if knob not in ("trial", "score")}
@@ -73,17 +75,35 @@ def tune(comp, folds, recipe, *, space="baseline", max_trials=20, fold_numbers=N
 
 
 def read_trials(comp, study=None):
-    """Return the trials of a study as a DataFrame: `trial`, the knobs, `score`. Defaults to the newest study."""
+    """Return the trials of a study as a DataFrame: `trial`, the knobs, `score`. Defaults to the newest study.
+
+    Its `attrs["metric"]` is the `Metric` that the study searched by, or None if that is another one of your own than
+    the competition's.
+    """
     found = sorted(comp.folders.tuning.glob(f"{study or '*'}/trials.csv"), key=lambda path: path.stat().st_mtime)
     if not found:
         raise FileNotFoundError(f"no finished study below {comp.folders.tuning}; call kk.tune first")
-    return pd.read_csv(found[-1])
+    trials = pd.read_csv(found[-1])
+    stored = read_json(found[-1].with_name("study.json"))["metric"]
+    trials.attrs["metric"] = next((metric for metric in (comp.metric, *METRICS.values()) if metric.key == stored), None)
+    return trials
+
+
+def _check_metric(path, metric):
+    """Raise `ValueError` if a study has trials of another metric; the oracle would compare them with the new ones."""
+    if not path.is_file():
+        write_json(path, {"metric": metric.key})
+    elif read_json(path)["metric"] != metric.key:
+        raise ValueError(
+            f"the study {path.parent.name!r} is a search by another metric, or another version of it, than {metric}; "
+            "choose another name with study="
+        )
 
 
 def _make_tuner(comp, folds, recipe, space, max_trials, numbers, folder, records):
     import keras_tuner  # lazily: Kaggle's TPU image has none
 
-    direction = "max" if metrics.METRICS[comp.metric][1] else "min"
+    direction = "max" if comp.metric.higher_is_better else "min"
     # The space is declared before the search: oracles that learn of it inside a trial can end without any trial.
     oracle = keras_tuner.oracles.BayesianOptimizationOracle(
         objective=keras_tuner.Objective("score", direction),

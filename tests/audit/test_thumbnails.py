@@ -24,7 +24,6 @@ def test_a_small_picture_is_the_average_of_the_large_one(tmp_path, suffix, mode)
     assert small.shape == (4, 8, large.shape[-1])
     expected = large.reshape(4, 16, 8, 16, -1).mean(axis=(1, 3))
     assert np.abs(small - expected).max() <= 3
-    assert read_small(tmp_path, f"a{suffix}", 8, square=True).shape == (8, 8, large.shape[-1])
 
 
 def test_a_rotated_picture_stands_upright(tmp_path):
@@ -45,10 +44,9 @@ def test_sixteen_bits_are_stretched_to_eight(tmp_path):
     assert read_small(tmp_path, "a.png", 8)[..., 0].tolist() == [[0, 63], [127, 255]]
 
 
-def test_a_small_picture_is_not_enlarged_unless_it_must_be_square(digits):
+def test_a_small_picture_is_not_enlarged(digits):
     source = digits.train["source"][0]
     assert np.array_equal(read_small(digits.root, source, 64), read_pixels(digits.root, source))
-    assert read_small(digits.root, source, 64, square=True).shape == (64, 64, 1)
 
 
 def test_the_files_of_one_picture_are_its_channels(digits):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 from sklearn.datasets import load_sample_images
 
-from kagglekit.augment import automatic
+from kagglekit.augment import OPS, automatic
 
 PHOTO = load_sample_images().images[0][100:164, 200:264] // 4 * 3 + 20
 
@@ -86,7 +86,7 @@ def test_more_magnitude_is_more_change_for_every_operation(ranges):
         image = ramp.astype(np.uint8) if name.startswith(("Shear", "Translate", "Rotate")) else PHOTO
         for negative in (False, True):
             values = [automatic.graded(name, level / 10, ranges, negative=negative) for level in range(11)]
-            pictures = [automatic.apply_steps(image, [(name, value)]) for value in values]
+            pictures = [automatic.apply_steps(image, [(name, value)], OPS) for value in values]
             distances = [np.abs(picture.astype(int) - image).mean() for picture in pictures]
             assert all(later >= earlier for earlier, later in pairwise(distances)), name
             assert distances[-1] > distances[0] or name in ("AutoContrast", "Equalize")
@@ -114,12 +114,12 @@ def test_more_magnitude_is_more_change_for_every_operation(ranges):
 )  # fmt: skip
 def test_operations_are_pils(name, value, reference):
     expected = np.asarray(reference(Image.fromarray(PHOTO)), int)
-    difference = np.abs(automatic.apply_steps(PHOTO, [(name, value)]) - expected)
+    difference = np.abs(automatic.apply_steps(PHOTO, [(name, value)], OPS) - expected)
     assert difference.max() <= 2
 
 
 def test_shears_fill_with_grey_and_keep_the_middle_line():
-    result = automatic.apply_steps(PHOTO, [("ShearX", 0.3)])
+    result = automatic.apply_steps(PHOTO, [("ShearX", 0.3)], OPS)
     assert (result[0, -6:] == 128).all()  # the upper half moves left, the lower half right
     assert (result[-1, :6] == 128).all()
     assert np.abs(result[31:33].astype(int) - PHOTO[31:33]).mean() < 6
@@ -189,6 +189,6 @@ def test_augmix_is_the_convex_mixture_of_its_chains(dtype):
     shares = (0.2, 0.1, 0.3)
     expected = 0.4 * image.astype(float)
     for share, steps in zip(shares, chains, strict=True):
-        expected += share * automatic.apply_steps(image, steps)
-    result = automatic.apply_augmix(image, list(zip(shares, chains, strict=True)))
+        expected += share * automatic.apply_steps(image, steps, OPS)
+    result = automatic.apply_augmix(image, list(zip(shares, chains, strict=True)), OPS)
     np.testing.assert_allclose(result, expected, atol=0.5001)

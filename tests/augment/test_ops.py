@@ -5,23 +5,13 @@ import pytest
 import tensorflow as tf
 from sklearn.datasets import load_sample_images
 
-from kagglekit.augment import OPS, apply, draw
+import kagglekit as kk
+from kagglekit.augment import OPS, Op, apply, check_policy, draw
 
 # Of lower contrast than it is, so that stretching changes it
 PHOTO = load_sample_images().images[0][100:148, 200:264] // 4 * 3 + 20
 SIZE = PHOTO.shape[:2]
-# A strength at which an op changes nearly every picture, and up to which more strength is more change
-STRENGTHS = {
-    "window": 0.8, "random_resized_crop": 0.8, "flip_horizontal": 1.0, "flip_vertical": 1.0, "dihedral": 1.0,
-    "rotation": 20, "shear_x": 0.3, "shear_y": 0.3, "zoom": 0.5, "shift": 0.2, "rotation_normal": 10, "shear_normal": 6,
-    "zoom_normal": 0.2, "shift_normal": 3, "brightness": 0.6, "brightness_shift": 0.4, "contrast": 0.8,
-    "saturation": 0.8, "hue": 0.2, "grey": 1.0, "posterize": 7, "solarize": 1.0, "solarize_add": 0.4, "invert": 1.0,
-    "autocontrast": 1.0, "equalize": 1.0, "sharpness": 1.0, "blur": 2.0, "noise": 0.2, "jpeg": 0.9,
-    "channel_jitter": 0.4, "channel_dropout": 1.0, "cutout": 0.6, "erasing": 1.0, "erasing_mean": 1.0,
-    "hide_and_seek": 0.8, "grid_mask": 1.0, "coarse_dropout": 1.0, "autoaugment_imagenet": 1.0,
-    "autoaugment_cifar10": 1.0, "autoaugment_svhn": 1.0, "randaugment": 9, "trivialaugment": 1.0, "augmix": 9,
-}  # fmt: skip
-COLOURS_ONLY = {"saturation", "hue", "grey"}
+COLOURS = {"saturation", "hue", "grey"}
 ONCE_PER_CALL = {"flip_horizontal", "flip_vertical", "grey", "invert", "autocontrast", "equalize"}  # True or False
 
 JUMPING = {"noise", "jpeg", "augmix", "randaugment", "trivialaugment", "autoaugment_imagenet", "autoaugment_cifar10",
@@ -36,7 +26,7 @@ def with_channels(channels, dtype=np.uint8):
 
 
 def changed(name, image, seed, strength=None):
-    strength = STRENGTHS[name] if strength is None else strength
+    strength = OPS[name].shown if strength is None else strength
     shape = image.shape[:2]
     drawn = draw([(name, strength)], np.random.default_rng([7, seed]), box=(0, 0, *shape), size=shape)
     return apply(drawn, image, shape)
@@ -45,10 +35,6 @@ def changed(name, image, seed, strength=None):
 def distance(name, strength, seeds=40):
     changes = [changed(name, PHOTO, seed, strength).astype(float) - PHOTO for seed in range(seeds)]
     return float(np.mean(np.abs(changes)))
-
-
-def test_every_op_is_tested():
-    assert set(STRENGTHS) == set(OPS)
 
 
 @pytest.mark.parametrize(
@@ -90,18 +76,13 @@ def test_every_op_takes_pictures_of_a_pixel(name, shape):
         assert changed(name, image, seed).shape == shape
 
 
-@pytest.mark.parametrize("channels", [1, 2, 6, 13])
-@pytest.mark.parametrize("name", sorted(set(OPS) - COLOURS_ONLY - {"channel_dropout"}))
-def test_every_op_but_those_on_colours_changes_any_number_of_channels(name, channels):
-    image = with_channels(channels)
-    assert any((changed(name, image, seed) != image).any() for seed in range(8))
-
-
-@pytest.mark.parametrize("name", sorted(COLOURS_ONLY))
-def test_ops_on_colours_leave_other_numbers_of_channels_as_they_are(name):
-    for channels in (1, 2, 4, 6):
+@pytest.mark.parametrize("name", OPS)
+def test_every_op_changes_the_numbers_of_channels_it_is_for_and_no_other(name):
+    for channels in (1, 2, 3, 4, 6, 13):
         image = with_channels(channels)
-        np.testing.assert_array_equal(changed(name, image, 0), image)
+        does = any((changed(name, image, seed) != image).any() for seed in range(8))
+        assert does == (channels in OPS[name].channels), channels
+    assert {name for name, op in OPS.items() if 1 not in op.channels} == {*COLOURS, "channel_dropout"}
 
 
 @pytest.mark.parametrize("name", OPS)
@@ -134,7 +115,7 @@ def test_strength_0_leaves_every_pixel_as_it_is(name):
 
 @pytest.mark.parametrize("name", OPS)
 def test_more_strength_is_more_change(name):
-    most = STRENGTHS[name]
+    most = OPS[name].shown
     distances = [distance(name, strength) for strength in (0, most / 4, most / 2, most)]
     assert distances[0] == 0
     assert distances == sorted(distances)
@@ -148,3 +129,43 @@ def test_uint8_and_float_pictures_agree(name):
         whole, real = changed(name, PHOTO, seed), changed(name, PHOTO.astype(np.float32), seed)
         # warpAffine interpolates uint8 with weights of 1/32; PIL's autocontrast cuts decimals off
         assert np.abs(whole - real).mean() < 1.5
+
+
+def test_a_new_op_is_one_entry_that_policies_figures_label_safety_and_views_know(workspace, monkeypatch):
+    """It brightens one edge by up to its strength, and a network that knows it knows half turns."""
+
+    def draw_edge(rng, strength):
+        return rng.uniform(strength / 2, strength)
+
+    def brighten_edge(image, by):
+        image = image.copy()
+        image[0] = np.clip(image[0] + 255 * by, 0, 255)
+        return image
+
+    monkeypatch.setitem(OPS, "edge", Op("image", draw_edge, brighten_edge, shown=0.3, views=("rot180",)))
+    with pytest.raises(ValueError, match="Did you mean 'edge'"):
+        kk.Recipe(policy=[("edgy", 0.4)])
+    for strength in (0, 0.5, 1, 2):
+        drawn = draw([("edge", 0.4)], np.random.default_rng(0), box=(0, 0, *SIZE), size=SIZE, strength=strength)
+        by = dict(drawn.steps).get("edge", 0)
+        assert 0.2 * strength <= by <= 0.4 * strength
+        np.testing.assert_array_equal(apply(drawn, PHOTO, SIZE), brighten_edge(PHOTO, by))
+
+    images = [np.roll(PHOTO[:16, :16], row, axis=1) for row in range(24)]
+    comp = kk.from_arrays(images, [str(row % 2) for row in range(24)], name="edges")
+    recipe = kk.Recipe(
+        backbone="small_cnn", weights=None, image_size=16, record_size=16, batch_size=8, frozen_epochs=0, epochs=1,
+        policy=[("flip_horizontal", 0.5), ("edge", 0.4)], augment_strength=0.5,
+    )  # fmt: skip
+    assert check_policy(recipe.policy)[1] == ("edge", 0.4)
+    folds = kk.assign_folds(comp, 2)
+    axes = kk.plot_ops(kk.write_records(comp, folds, record_size=16), recipe, ops=["edge"])
+    assert axes[1].get_title() == "edge\n0.3"
+    run = kk.cross_validate(comp, folds, recipe)
+    table = kk.label_safety(run)
+    assert table["op"].tolist() == ["flip_horizontal", "edge"]
+    assert table["strength"].tolist() == [0.5, 0.2]  # a flip keeps its chance
+    assert table["rows"].tolist() == [12, 12]
+    assert [tried.split(" + ")[-1] for tried in kk.predict(run).info["tried"]] == [
+        "identity", "hflip", "rot180", "zoom",
+    ]  # fmt: skip

@@ -10,6 +10,7 @@ from sklearn.datasets import load_sample_images
 
 from kagglekit.augment import OPS, POLICIES, Drawn, apply, check_policy, draw
 from kagglekit.augment.geometry import rotation_matrix, warp
+from kagglekit.augment.policies import safe_views
 
 PHOTO = load_sample_images().images[0][100:164, 200:296]  # 64 x 96
 NAMES = {
@@ -205,3 +206,21 @@ def test_geometry_after_another_op_starts_from_the_picture_as_it_is_then():
 def test_a_wrong_policy_is_told_from_a_right_one(policy, match):
     with pytest.raises(ValueError, match=match):
         check_policy(policy)
+
+
+@pytest.mark.parametrize(
+    ("policy", "size", "strength", "expected"),
+    [
+        ("none", 224, 1, ["zoom"]),
+        ("light", 224, 1, ["hflip", "zoom"]),
+        ("light", 224, 0, ["zoom"]),
+        ("light_no_flip", 224, 1, ["zoom"]),
+        ("all_flips", (96, 128), 0.5, ["hflip", "vflip", "zoom"]),
+        ([("flip_vertical", 0.5), ("flip_horizontal", 0)], 224, 1, ["vflip", "zoom"]),
+        ("medical", 224, 1, ["hflip", "vflip", "rot180", "rot90", "rot270", "transpose", "transverse", "zoom"]),
+        ("medical", (224, 224), 1, ["hflip", "vflip", "rot180", "rot90", "rot270", "transpose", "transverse", "zoom"]),
+        ("medical", (96, 128), 1, ["hflip", "vflip", "rot180", "zoom"]),  # as the op turns such images
+    ],
+)
+def test_safe_views_are_those_that_the_policy_trains_with(policy, size, strength, expected):
+    assert safe_views(policy, size, strength=strength) == expected

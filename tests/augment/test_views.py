@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from kagglekit.augment.views import DIHEDRAL, FIVE_CROP, MULTI_SCALE, VIEWS, apply_view, invert_view, view_box
+from kagglekit.augment.views import DIHEDRAL, VIEW_SETS, VIEWS, apply_view, named_views, view_box
 
 PHOTO = load_sample_images().images[0]
 SWAPPING = ("rot90", "rot270", "transpose", "transverse")
@@ -49,13 +49,6 @@ def test_a_cut_out_of_a_larger_picture_is_seen_alike(view):
     np.testing.assert_array_equal(apply_view(cut, view), apply_view(cut.copy(), view))
 
 
-@pytest.mark.parametrize("view", DIHEDRAL)
-def test_a_view_followed_by_its_inverse_is_the_picture(view):
-    image = square()
-    np.testing.assert_array_equal(invert_view(apply_view(image, view), view), image)
-    np.testing.assert_array_equal(apply_view(invert_view(image, view), view), image)
-
-
 def test_the_eight_symmetries_are_a_group():
     image = square(1, side=3)
     pictures = {apply_view(image, view).tobytes(): view for view in DIHEDRAL}
@@ -67,17 +60,19 @@ def test_the_eight_symmetries_are_a_group():
 
 @pytest.mark.parametrize("view", [view for view in DIHEDRAL if view not in SWAPPING])
 @pytest.mark.parametrize("shape", [(15, 17, 3), (33, 20, 1)])
-def test_flips_and_half_turns_take_any_shape(view, shape):
+def test_flips_and_half_turns_take_any_shape_and_undo_themselves(view, shape):
     image = np.arange(np.prod(shape)).reshape(shape)
-    np.testing.assert_array_equal(invert_view(apply_view(image, view), view), image)
+    np.testing.assert_array_equal(apply_view(apply_view(image, view), view), image)
 
 
 @pytest.mark.parametrize("view", SWAPPING)
-def test_views_that_swap_the_sides_refuse_a_picture_that_is_not_square(view):
-    with pytest.raises(ValueError, match=f"'{view}' swaps the sides and needs a square picture, got 15x17"):
+def test_views_that_swap_the_sides_refuse_an_image_that_is_not_square(view):
+    message = f"'{view}' swaps the sides and needs a square image, got 15x17; .*or identity, hflip, vflip, rot180$"
+    with pytest.raises(ValueError, match=message):
         apply_view(PHOTO[:15, :17], view)
-    with pytest.raises(ValueError, match="swaps the sides and needs a square picture, got 17x15"):
-        invert_view(PHOTO[:17, :15], view)
+    with pytest.raises(ValueError, match=message):
+        named_views(["hflip", view], (15, 17))
+    assert named_views(view, (15, 15)) == named_views(view, 15) == ["identity", view]
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -94,12 +89,10 @@ def test_symmetries_look_at_the_whole_box(view):
     assert view_box(view, (5, 6, 70, 80)) == (5, 6, 70, 80)
 
 
-@pytest.mark.parametrize("view", [*FIVE_CROP, "zoom", *MULTI_SCALE[1:]])
-def test_parts_are_not_turned_and_have_no_inverse(view):
+@pytest.mark.parametrize("view", [view for view in VIEWS if view not in DIHEDRAL])
+def test_parts_are_not_turned(view):
     image = square()
     np.testing.assert_array_equal(apply_view(image, view), image)
-    with pytest.raises(ValueError, match=f"'{view}' shows a part of the picture"):
-        invert_view(image, view)
 
 
 @pytest.mark.parametrize(
@@ -120,9 +113,35 @@ def test_parts_lie_where_their_name_says(view, expected):
     assert view_box(view, (0, 2, 160, 320)) == pytest.approx(expected)
 
 
-def test_groups_name_views():
-    assert (len(DIHEDRAL), len(FIVE_CROP), len(MULTI_SCALE)) == (8, 5, 4)
-    assert {*DIHEDRAL, *FIVE_CROP, *MULTI_SCALE, "zoom"} == set(VIEWS)
+def test_sets_name_views_and_leave_none_out():
+    assert {name: len(views) for name, views in VIEW_SETS.items()} == {
+        "none": 1, "flips": 3, "d4": 8, "five_crop": 6, "scales": 4,
+    }  # fmt: skip
+    assert {view for views in VIEW_SETS.values() for view in views} | {"zoom"} == set(VIEWS)
+
+
+def test_views_are_named_by_a_set_a_name_or_a_list_and_the_image_itself_is_always_there():
+    for views, expected in (
+        ("none", ["identity"]), ([], ["identity"]), ("identity", ["identity"]), ("hflip", ["identity", "hflip"]),
+        ("flips", ["identity", "hflip", "vflip"]), (("zoom", "hflip", "zoom"), ["identity", "zoom", "hflip"]),
+        (["flips", "zoom"], ["identity", "hflip", "vflip", "zoom"]), ("d4", list(DIHEDRAL)),
+    ):  # fmt: skip
+        assert named_views(views, 224) == expected, views
+
+
+@pytest.mark.parametrize(
+    ("views", "match"),
+    [
+        ("d5", r"sets \(none, flips, d4, .*\) or single views \(identity, hflip, .*\), got 'd5'\. Did you mean 'd4'"),
+        (["hflip", "scale_9"], r"got 'scale_9'\. Did you mean 'scale_90'"),
+        ([["hflip"]], r"got \['hflip'\]"),
+        ([0], r"got 0\."),
+        (None, r"expected views to be a name or a list of names such as \['hflip', 'zoom'\], got None"),
+    ],
+)
+def test_what_names_no_view_is_told_the_sets(views, match):
+    with pytest.raises(ValueError, match=match):
+        named_views(views, 224)
 
 
 def test_an_unknown_view_is_refused_with_the_nearest_name():

@@ -43,6 +43,14 @@ def test_a_column_for_each_class_shows_its_task(rows, task, first):
     assert (found, classes, labels[0]) == (task, ("a", "b"), first)
 
 
+def test_bars_part_labels_unless_the_task_says_one_class():
+    cells = {"label": ["Pleural Thickening|Mass", "Mass"]}
+    labels, task, _ = read(cells)
+    assert (task, labels.tolist()) == ("multi_label", [("Pleural_Thickening", "Mass"), ("Mass",)])
+    labels, task, _ = read(cells, "single_label")
+    assert (task, labels.tolist()) == ("single_label", cells["label"])
+
+
 def test_votes_become_shares():
     labels, *_ = read({"1": ["3", "0"], "2": ["1", "5"]}, "distribution", ["1", "2"])
     assert labels.tolist() == [(0.75, 0.25), (0.0, 1.0)]

@@ -13,14 +13,14 @@ EXPECTED = {
     "intel-image-classification": (18, 5, 5, 3, "single_label", 3),
     "recursion-cellular-image-classification": (36, 12, 6, 3, "single_label", 6),
     "siim-isic-melanoma-classification": (24, 6, 6, 2, "single_label", 3),
-    "aptos2019-blindness-detection": (15, 5, 5, 5, "single_label", 3),
-    "diabetic-retinopathy-detection": (18, 6, 6, 3, "single_label", 3),
+    "aptos2019-blindness-detection": (15, 5, 5, 5, "ordinal", 3),
+    "diabetic-retinopathy-detection": (18, 6, 6, 3, "ordinal", 3),
     "fashionmnist": (20, 6, 6, 4, "single_label", 1),
     "cdiscount-image-classification-challenge": (36, 12, 6, 3, "single_label", 3),
     "plant-seedlings-classification": (18, 5, 5, 3, "single_label", 3),
     "ava-aesthetic-visual-assessment": (20, 0, 0, 10, "distribution", 3),
     "human-protein-atlas-image-classification": (20, 6, 6, 5, "multi_label", 4),
-    "lemon-quality": (20, 5, 5, 4, "single_label", 3),
+    "lemon-quality": (20, 5, 5, 4, "ordinal", 3),
 }
 
 
@@ -77,7 +77,7 @@ def test_replica_goes_from_raw_files_to_a_validated_submission(replica, workspac
 def test_every_row_has_the_picture_of_its_label(replica, workspace):
     """A replica's picture is as bright as its label says, all files of a row alike."""
     comp = kk.load_competition(replica[1])
-    labels = comp.train["label"].map(lambda label: label if comp.task == "single_label" else np.argmax(label))
+    labels = comp.train["label"].map(lambda label: label if comp.task.one_label else np.argmax(label))
     brightness = np.array([read_pixels(comp.root, source).mean() for source in comp.train["source"]])
     levels = pd.Series(brightness).groupby(labels.to_numpy()).agg(["min", "max"])
     assert (levels["max"] - levels["min"]).max() < np.ptp(levels.to_numpy()) / 3
@@ -104,5 +104,5 @@ def test_unknown_preset_is_answered_with_the_nearest(make_competition):
 def test_choices_go_before_the_preset(tmp_path):
     folder = tmp_path / "aptos2019-blindness-detection"
     WRITERS[folder.name](folder)
-    comp = kk.load_competition(folder, metric="accuracy", task="regression")
-    assert (comp.metric, comp.task, comp.train["label"].tolist()[:3]) == ("accuracy", "regression", [0.0, 1.0, 2.0])
+    comp = kk.load_competition(folder, metric="rmse", task="regression")
+    assert (comp.metric, comp.task, comp.train["label"].tolist()[:3]) == ("rmse", "regression", [0.0, 1.0, 2.0])

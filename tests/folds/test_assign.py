@@ -152,7 +152,7 @@ def test_uneven_groups_keep_each_class_within_the_largest_group(seed):
 @pytest.mark.parametrize(
     ("labels", "arguments", "message"),
     [
-        (SKEWED, {"n_splits": 1}, "n_splits of 2 or more, got 1"),
+        (SKEWED, {"n_splits": 1}, "n_splits to be a whole number of 2 or more, got 1"),
         (SKEWED, {"n_splits": 93}, "at least 93 rows for 93 folds, got 92"),
         (SKEWED, {"groups": [number % 4 for number in range(92)]}, "at least 5 groups for 5 folds, got 4"),
         (SKEWED, {"groups": GROUPS[:-1]}, "expected groups for 92 rows, got 91"),
@@ -233,6 +233,28 @@ def test_impossible_holdout_is_refused(share):
         kk.assign_holdout(make_rows(SKEWED), share)
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda comp: kk.assign_folds(comp, 2.0), "n_splits to be a whole number of 2 or more, got 2.0"),
+        (lambda comp: kk.assign_folds(comp, "5"), "n_splits to be a whole number of 2 or more, got '5'"),
+        (lambda comp: kk.assign_folds(comp, seed=None), "seed to be a whole number of 0 or more, got None"),
+        (lambda comp: kk.assign_folds(comp, balance_group_sizes=2), "balance_group_sizes to be True or False, got 2"),
+        (lambda comp: kk.assign_holdout(comp, "0.2"), "share above 0 and below 1, got '0.2'"),
+        (lambda comp: kk.assign_holdout(comp, None), "share above 0 and below 1, got None"),
+        (lambda comp: kk.assign_holdout(comp, seed=1.5), "seed to be a whole number of 0 or more, got 1.5"),
+        (lambda comp: kk.merge_folds(kk.assign_folds(comp, 4), 2.0), "n_splits to be a whole number of 2 or more"),
+        (lambda comp: kk.merge_folds(kk.assign_folds(comp, 4), None), "n_splits to be a whole number of 2 or more"),
+        (lambda comp: kk.merge_folds([0, 1, 2, 3], 2), "folds as a Series indexed by image_id, got list"),
+        (lambda comp: kk.merge_folds(pd.Series([0, 1, None, 2]), 2), "folds numbered 0, 1, 2 and on, got"),
+        (lambda comp: kk.merge_folds(pd.Series(["a", "b"]), 2), r"folds numbered 0, 1, 2 and on, got \['a', 'b'\]"),
+    ],
+)
+def test_arguments_of_another_type_are_refused_in_a_sentence(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(make_rows(SKEWED))
+
+
 def test_a_holdout_of_no_image_is_refused():
     with pytest.raises(ValueError, match=r"3 rows are too few for shares of \[0.01, 0.99\]"):
         kk.assign_holdout(make_rows(["a", "a", "b"]), 0.01)
@@ -258,7 +280,7 @@ def test_fifteen_folds_merge_to_five_and_three():
     ("folds", "n_splits", "message"),
     [
         (np.arange(15), 4, r"15 folds cannot be joined to 4 .*choose one of \[3, 5, 15\]"),
-        (np.arange(15), 1, "cannot be joined to 1"),
+        (np.arange(15), 1, "n_splits to be a whole number of 2 or more, got 1"),
         ([0, 2, 3], 3, r"numbered 0, 1, 2 and on, got \[0, 2, 3\]"),
     ],
 )

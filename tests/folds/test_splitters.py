@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn
 import sklearn.datasets
@@ -198,8 +199,20 @@ def test_scikit_learn_takes_it_for_a_splitter():
 @pytest.mark.parametrize(
     ("arguments", "y", "groups", "message"),
     [
-        ({"n_splits": 1}, CLASSES, None, "n_splits of 2 or more"),
-        ({"n_repeats": 0}, CLASSES, None, "n_repeats of 1 or more"),
+        ({"n_splits": 1}, CLASSES, None, "n_splits to be a whole number of 2 or more, got 1"),
+        ({"n_splits": 2.0}, CLASSES, None, "n_splits to be a whole number of 2 or more, got 2.0"),
+        ({"n_splits": "5"}, CLASSES, None, "n_splits to be a whole number of 2 or more, got '5'"),
+        ({"n_splits": None}, CLASSES, None, "n_splits to be a whole number of 2 or more, got None"),
+        ({"n_splits": CLASSES}, CLASSES, None, r"n_splits to be a whole number of 2 or more, got array"),
+        ({"n_repeats": 0}, CLASSES, None, "n_repeats to be a whole number of 1 or more, got 0"),
+        ({"n_repeats": 1.5}, CLASSES, None, "n_repeats to be a whole number of 1 or more, got 1.5"),
+        ({"n_repeats": True}, CLASSES, None, "n_repeats to be a whole number of 1 or more, got True"),
+        ({"seed": None}, CLASSES, None, "seed to be a whole number of 0 or more, got None"),
+        ({"seed": -1}, CLASSES, None, "seed to be a whole number of 0 or more, got -1"),
+        ({"seed": 0.5}, CLASSES, None, "seed to be a whole number of 0 or more, got 0.5"),
+        ({"bins": 2.5}, NUMBERS, None, "bins to be a whole number of 1 or more, got 2.5"),
+        ({"bins": None}, NUMBERS, None, "bins to be a whole number of 1 or more, got None"),
+        ({"balance_group_sizes": "yes"}, CLASSES, GROUPS, "balance_group_sizes to be True or False, got 'yes'"),
         ({"n_splits": 4}, CLASSES[:3], None, "at least 4 rows for 4 folds, got 3"),
         ({"n_splits": 4}, CLASSES, np.arange(92) % 3, "at least 4 groups for 4 folds, got 3"),
         ({}, CLASSES, GROUPS[:-1], "groups for 92 rows, got 91"),
@@ -213,6 +226,46 @@ def test_scikit_learn_takes_it_for_a_splitter():
 def test_impossible_splits_are_refused_with_the_reason(arguments, y, groups, message):
     with pytest.raises(ValueError, match=message):
         next(kk.StratifiedFolds(**arguments).split(np.zeros(len(y)), y, groups))
+
+
+@pytest.mark.parametrize("n_splits", [2.0, "5", None])
+def test_the_number_of_splits_is_refused_as_splits_are(n_splits):
+    with pytest.raises(ValueError, match="n_splits to be a whole number of 2 or more"):
+        kk.StratifiedFolds(n_splits).get_n_splits()
+    with pytest.raises(ValueError, match="n_repeats to be a whole number of 1 or more, got 1.5"):
+        kk.StratifiedFolds(n_repeats=1.5).get_n_splits()
+
+
+def test_whole_numbers_of_numpy_are_whole_numbers():
+    splitter = kk.StratifiedFolds(np.int64(4), n_repeats=np.int32(1), bins=np.uint8(10), seed=np.int16(3))
+    assert np.array_equal(folds_of(splitter, NUMBERS), folds_of(kk.StratifiedFolds(4, seed=3), NUMBERS))
+
+
+COLUMNS = {
+    "classes": CLASSES,
+    "many classes": RNG.permutation(np.repeat(np.arange(23), 4)),
+    "text": CLASSES.astype(str),
+    "objects": CLASSES.astype(str).astype(object),
+    "two classes": CLASSES % 2,
+    "numbers": NUMBERS,
+}
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+@pytest.mark.parametrize("groups", [None, GROUPS], ids=["alone", "grouped"])
+@pytest.mark.filterwarnings("ignore:fewer .* of a class:UserWarning")
+def test_one_column_is_what_the_flat_labels_are(kind, groups):
+    y, splitter = COLUMNS[kind], kk.StratifiedFolds(4)
+    expected = folds_of(splitter, y, groups)
+    column = None if groups is None else groups[:, None]
+    assert np.array_equal(folds_of(splitter, y[:, None], column), expected)
+    assert np.array_equal(folds_of(splitter, pd.DataFrame({"label": y}), column), expected)
+
+
+def test_a_rare_class_in_one_column_is_warned_of():
+    y = np.array([["a"]] * 40 + [["b"]] * 3)
+    with pytest.warns(UserWarning, match=r"fewer images of a class than 5 folds \('b: 3'\)"):
+        folds_of(kk.StratifiedFolds(5), y)
 
 
 def test_rows_of_X_and_y_must_agree():

@@ -8,9 +8,9 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from kagglekit.augment import filters, geometry, masks, tone
+from kagglekit.metrics import per_class, score
 from kagglekit.models.losses import QuadraticKappa, SparsemaxLoss, make_loss, sparsemax
 from kagglekit.models.optimizers import Lookahead, WeightAverage, make_optimizer
-from kagglekit.predictions.metrics import per_class, score
 
 GOLDEN = dict(np.load(Path(__file__).with_name("addons.npz"), allow_pickle=False))
 LOGITS, NUMBERS, LABELS = GOLDEN["logits"], GOLDEN["numbers"], GOLDEN["labels"]

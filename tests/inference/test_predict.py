@@ -38,7 +38,7 @@ def test_a_view_that_lowers_the_score_is_dropped_and_one_that_helps_is_kept():
         "harmful": np.array([[0.0, 1.0], [0.1, 0.9], [0.8, 0.2], [0.6, 0.4]]),
         "helpful": np.array([[0.9, 0.1], [0.1, 0.9], [0.8, 0.2], [0.1, 0.9]]),
     }
-    kept, mean, tried = _choose("auto", ["harmful", "helpful"], views.get, labels, "accuracy")
+    kept, mean, tried = _choose(["harmful", "helpful"], views.get, labels, "accuracy")
     assert kept == ["identity", "helpful"]
     assert (mean.argmax(axis=1) == labels).all()
     assert tried == {"identity": 0.75, "identity + harmful": 0.5, "identity + helpful": 1.0}
@@ -52,9 +52,21 @@ def test_the_result_is_kept_and_found_again(quick_run):
     assert sorted((quick_run.folder / "predictions").glob("*.npz")) == stored
 
 
+def test_views_are_asked_for_by_name_and_by_set(quick_run):
+    alone, flipped = kk.predict(quick_run, tta="none"), kk.predict(quick_run, tta="hflip")
+    assert (alone.info["views"], flipped.info["views"]) == (["identity"], ["identity", "hflip"])
+    scales = kk.predict(quick_run, tta="scales")
+    assert scales.info["views"] == ["identity", "scale_90", "scale_75", "scale_60"]
+    folder = quick_run.folder / "predictions"
+    assert {path.name for path in folder.glob("identity*")} >= {
+        "identity-12.npz", "identity+hflip-12.npz", "identity+scale_90+scale_75+scale_60-12.npz",
+    }  # fmt: skip
+
+
 def test_an_unknown_view_is_named(quick_run):
-    with pytest.raises(ValueError, match="expected view to be one of .* got 'hflop'. Did you mean 'hflip'"):
-        kk.predict(quick_run, tta=["hflop"])
+    for tta in ("hflop", ["hflop"]):
+        with pytest.raises(ValueError, match=r"expected the views .* got 'hflop'\. Did you mean 'hflip'"):
+            kk.predict(quick_run, tta=tta)
 
 
 def test_an_unfinished_run_is_refused_and_not_listed(digits, quick_folds, quick_recipe):

@@ -17,6 +17,7 @@ from kagglekit.models.heads import (
 )
 from kagglekit.models.pooling import POOLINGS
 from kagglekit.models.split import split_at_features
+from kagglekit.tasks import TASKS
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.uniform(0, 255, (16, 16, 16, 3)).astype(np.float32)
@@ -160,7 +161,7 @@ def test_an_ordinal_head_learns_grades():
     assert np.mean(model(vectors).numpy().argmax(axis=1) == severity.astype(int)) > 0.85
 
 
-@pytest.mark.parametrize(("kind", "task"), [(kind, task) for kind, tasks in KINDS.items() for task in tasks])
+@pytest.mark.parametrize(("kind", "task"), [(kind, task.name) for task in TASKS.values() for kind in task.heads])
 def test_every_head_gives_its_tasks_kind_of_numbers_and_trains(kind, task):
     inputs = keras.Input((12,))  # the head alone
     model = add_head(
@@ -175,7 +176,7 @@ def test_every_head_gives_its_tasks_kind_of_numbers_and_trains(kind, task):
     if task != "regression":
         assert outputs.min() >= 0
         assert outputs.max() <= 1
-    if task in ("single_label", "distribution"):
+    if task in ("single_label", "ordinal", "distribution"):
         np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-5)
     losses = train(model, "mse", steps=25, rate=0.2, inputs=VECTORS)
     assert np.isfinite(losses).all()
@@ -235,8 +236,8 @@ def test_the_power_is_trained_with_the_network_but_not_while_the_backbone_is_fro
             {"kind": "cosin"},
             "expected kind to be one of 'linear', 'cosine', 'ordinal', got 'cosin'. Did you mean 'cosine'",
         ),
-        ({"kind": "cosine", "task": "multi_label"}, "expected task single_label for a cosine head, got 'multi_label'"),
-        ({"kind": "ordinal", "task": "regression"}, "expected task single_label or distribution for a ordinal head"),
+        ({"kind": "cosine", "task": "multi_label"}, "'cosine' is not for the task 'multi_label'; expected one of"),
+        ({"kind": "ordinal", "task": "regression"}, "'ordinal' is not for the task 'regression'; expected one of"),
         ({"multi_dropout": 0}, "expected multi_dropout to be a whole number from 1 to 16, got 0"),
         ({"neck": "bn"}, "expected neck to be one of 'none', 'batch_norm', got 'bn'"),
         ({"dropouts": 3}, "expected a knob of head to be one of 'kind', 'multi_dropout', 'neck', got 'dropouts'"),

@@ -140,6 +140,11 @@ def test_an_unknown_view_is_refused(records):
         kk.eval_dataset(records, RECIPE, 0, view="h_flip")
 
 
+def test_a_quarter_turn_of_oblong_images_is_refused_before_any_is_read(records):
+    with pytest.raises(ValueError, match="'rot90' swaps the sides and needs a square image, got 32x48"):
+        kk.eval_dataset(records, RECIPE.replace(image_size=(32, 48)), 0, view="rot90")
+
+
 @pytest.mark.parametrize(("batch_size", "local_bytes"), [(1, 2**28), (5, 2**28), (5, 1), (7, 1), (8, 1), (100, 2**28)])
 def test_an_epoch_has_every_row_once_with_its_own_label(records, monkeypatch, batch_size, local_bytes):
     monkeypatch.setattr(order, "LOCAL_BYTES", local_bytes)  # 1: windows of a single batch

@@ -8,6 +8,7 @@ import kagglekit as kk
 from kagglekit.inference.traced import inference, predict_rows
 from kagglekit.pipeline.datasets import eval_dataset
 from kagglekit.planning.label_safety import _compared, _verdict
+from kagglekit.tasks import REGRESSION
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +122,7 @@ def test_what_cannot_be_checked_says_why(arrows, quick_run):
         kk.label_safety(arrows, policy="ligth")
 
     class Regression(kk.Run):
-        task = "regression"
+        task = REGRESSION
 
     with pytest.raises(ValueError, match="one label a row"):
         kk.label_safety(Regression(quick_run.folder))

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import kagglekit as kk
-from kagglekit.predictions.metrics import METRICS, score
+from kagglekit.metrics import METRICS, score
 
 CLASSES = ["NA", "cat", "ö"]
 
@@ -116,7 +116,7 @@ def test_ids_must_name_every_row_once(changes, message):
         make_predictions(**changes)
 
 
-@pytest.mark.parametrize("metric", [name for name, (_, _, tasks) in METRICS.items() if "single_label" in tasks])
+@pytest.mark.parametrize("metric", [name for name, metric in METRICS.items() if metric.fits("single_label")])
 def test_score_is_the_metric_of_the_out_of_fold_rows(metric):
     predictions = make_predictions(metric=metric)
     assert predictions.score == score(metric, predictions.oof_labels, predictions.oof)

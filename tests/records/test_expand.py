@@ -12,10 +12,9 @@ import kagglekit as kk
 from kagglekit._random import row_generator
 from kagglekit.augment import apply, draw
 from kagglekit.competition.sources import read_pixels
-from kagglekit.models.split import split_at_features
-from kagglekit.training.networks import Stage
-from kagglekit.training.stages.cached import CachedRows
-from kagglekit.training.stages.frozen import train_heads
+from kagglekit.models.backbones import build_backbone
+from kagglekit.training.setup import Setup
+from kagglekit.training.stages import plan_stages
 
 POLICY = [("flip_horizontal", 0.5), ("rotation", 20), ("contrast", 0.3)]
 RNG = np.random.default_rng(0)
@@ -175,15 +174,18 @@ def test_copies_are_trained_on_and_not_evaluated(comp):
 def test_a_head_on_frozen_features_is_trained_on_copies_too_but_not_scored_on_them(comp, tmp_path):
     expanded = kk.expand(comp, 2, POLICY)
     records = kk.write_records(expanded, kk.assign_folds(expanded, 3), record_size=14)
-    recipe = kk.Recipe(backbone="small_cnn", weights=None, image_size=(14, 18), batch_size=5)
-    model = kk.build_classifier(2, backbone="small_cnn", weights=None, image_size=(14, 18))
-    extractor, head = split_at_features(model)
-    rows = CachedRows(extractor, records, recipe, tmp_path, 0)
-    assert np.bincount(rows.folds).tolist() == [12, 12, 12]
-    trained = train_heads(rows, head, Stage("frozen", 0, 2, 1e-3, (14, 18)), records, recipe, "accuracy")
-    for fold, (_, history, predictions) in trained.items():
+    build_backbone("small_cnn", (14, 18), weights=None).save_weights(tmp_path / "own.weights.h5")
+    weights = str(tmp_path / "own.weights.h5")
+    recipe = kk.Recipe(
+        backbone="small_cnn", weights=weights, image_size=(14, 18), batch_size=5, frozen_epochs=2, epochs=0
+    )
+    setup = Setup.of_run(records, recipe, "accuracy", tmp_path)
+    (stage,) = plan_stages(setup)
+    assert np.bincount(stage.rows.folds).tolist() == [12, 12, 12]
+    for fold in records.folds:
+        history, predictions = stage.fit(fold, None)
         assert len(predictions) == records.rows(fold) == 4
-        assert [line["epoch"] for line in history] == [1, 2]
+        assert [row["epoch"] for row in history] == [1, 2]
 
 
 def test_a_run_scores_each_picture_once(digits, quick_recipe, workspace):

@@ -239,7 +239,7 @@ def test_metadata_comes_back_beside_the_ids(comp, tmp_path):
     with pytest.raises(ValueError, match="the train table has no column 'plaza'"):
         written(comp, tmp_path / "records", metadata=["plaza"])
     comp = kk.Competition(comp.name, comp.root, comp.train.assign(row=0), comp.test.assign(row=0))
-    with pytest.raises(ValueError, match="records use the names 'row' themselves"):
+    with pytest.raises(ValueError, match="'row' cannot be metadata, records use these names themselves"):
         written(comp, tmp_path / "records", metadata=["row"])
 
 

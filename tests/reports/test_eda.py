@@ -112,9 +112,9 @@ class TestClassCounts:
 
 class TestFiles:
     def test_sizes_are_the_points(self, report):
-        ax = kk.plot_image_sizes(report)
-        assert ax.collections[0].get_offsets().tolist() == [[8, 8]]
-        assert "median 8 x 8" in ax.get_title()
+        ax = kk.plot_image_sizes(report.assign(width=np.where(report.index % 3 == 0, 12, 8)))
+        assert ax.collections[0].get_offsets().tolist() == [[8, 8], [12, 8]]
+        assert ax.get_title() == "Image sizes: 2 different, median 8 x 8"
 
     def test_histograms_hold_all_images_in_percent(self, report):
         axes = kk.plot_file_statistics(report.assign(width=np.arange(len(report)) % 17 + 5))
@@ -123,13 +123,17 @@ class TestFiles:
         assert [text.get_text() for text in axes[0].get_legend().get_texts()] == ["train (1437)", "test (360)"]
 
     def test_what_is_equal_everywhere_is_written(self, report):
-        assert texts(kk.plot_file_statistics(report)[:3]) == ["all 8", "all 8", "all 1"]
+        assert texts(kk.plot_file_statistics(report)[:3]) == [
+            "8 in every image",
+            "8 in every image",
+            "1 in every image",
+        ]
 
     def test_unreadable_images_do_not_count(self, report):
         broken = report.copy()
         broken.loc[:9, ["width", "height"]] = 0
         broken.loc[:9, ["mean_0", "std_0"]] = np.nan
-        assert texts(kk.plot_file_statistics(broken)[:2]) == ["all 8", "all 8"]
+        assert texts(kk.plot_file_statistics(broken)[:2]) == ["8 in every image"] * 2
         legend = kk.plot_channels(broken)[0, 0].get_legend()
         assert legend.get_texts()[0].get_text() == "train (1427)"
 
@@ -195,7 +199,7 @@ class TestImages:
         for ax, label in zip(axes, digits.class_names, strict=True):
             sources = digits.train.loc[digits.train["label"] == label, "source"]
             pixels = [np.asarray(Image.open(digits.root / source), float) for source in sources]
-            drawn = ax.images[0].get_array()[::8, ::8]  # 8 x 8 pixels were enlarged to 64 x 64
+            drawn = ax.images[0].get_array()[::4, ::4]  # 8 x 8 pixels were enlarged to 32 x 32
             assert np.abs(drawn.astype(float) - np.mean(pixels, axis=0)).max() <= 1
 
     @pytest.mark.parametrize("task", TASKS)
@@ -208,7 +212,7 @@ class TestImages:
             with Image.open(comp.root / source) as image:
                 grey = image.convert("L")
             grey.save(comp.root / source)
-        assert all(ax.images[0].get_array().shape == (64, 64, 3) for ax in kk.plot_mean_images(comp))
+        assert all(ax.images[0].get_array().shape == (32, 32, 3) for ax in kk.plot_mean_images(comp))
 
     def test_of_many_classes_the_most_frequent_are_shown(self, digits):
         axes = kk.plot_mean_images(many_classes(digits), most=10)
@@ -279,11 +283,11 @@ class TestTables:
         assert texts(kk.plot_missing(full))[0].startswith("no value missing in")
 
     def test_groups_are_counted_by_size(self, patients):
-        ax = kk.plot_group_sizes(patients)
-        assert [bar.get_height() for bar in ax.patches] == [479]
-        assert "479 groups of 3 to 3 images" in ax.get_title()
-        sizes = kk.plot_group_sizes(patients, pd.Series(["one"] * 1437, index=patients.train["image_id"]))
-        assert sum(bar.get_height() for bar in sizes.patches) == 1
+        groups = [f"p{number // 3}" for number in range(1431)] + ["last"] * 4 + [""] * 2
+        ax = kk.plot_group_sizes(patients, pd.Series(groups, index=patients.train["image_id"]))
+        bars = {round(bar.get_x() + bar.get_width() / 2): bar.get_height() for bar in ax.patches}
+        assert bars == {1: 2, 3: 477, 4: 1}  # empty text: two images of unknown groups
+        assert ax.get_title() == "480 groups of 1 to 4 images, median 3"
 
     def test_text_is_drawn_as_shares_of_the_classes(self, patients):
         ax = kk.plot_metadata(patients, "sex")
@@ -318,5 +322,5 @@ class TestTables:
         assert not overlapping(ax.get_yticklabels())
 
     def test_an_unknown_column_is_an_error_that_lists_the_others(self, patients):
-        with pytest.raises(ValueError, match="no metadata column 'aeg'; there are 'age', 'sex', 'group'"):
+        with pytest.raises(ValueError, match="no metadata column 'aeg'; there are 'age', 'sex'$"):
             kk.plot_metadata(patients, "aeg")

@@ -14,7 +14,10 @@ from kagglekit.inference.traced import inference, predict_rows
 from kagglekit.models.backbones import build_backbone
 from kagglekit.pipeline.metadata import fitted_encoder, metadata_of
 from kagglekit.records.write import records_of
-from kagglekit.training.fold_trainer import FoldTrainer
+from kagglekit.training import progress
+from kagglekit.training.fold_trainer import train_fold
+from kagglekit.training.setup import Setup
+from kagglekit.training.stages import plan_stages
 
 ROWS, TEST = 120, 24
 COLUMNS = {"numeric": ("age",), "categorical": ("site",)}
@@ -159,21 +162,23 @@ def test_a_second_run_gives_the_same_bits(comp, frozen, frozen_run, folds, works
 
 
 @pytest.mark.slow
-def test_a_fold_that_was_broken_off_ends_with_the_same_bits(run, tmp_path):
+def test_an_interrupted_fold_ends_with_the_same_bits(run, tmp_path, monkeypatch):
     class Broken(tqdm):
         def update(self, n=1):
             super().update(n)
             if self.n > 17:
                 raise KeyboardInterrupt
 
-    def train(bar):
-        trainer = FoldTrainer(run.records(), run.recipe, None, "accuracy", tmp_path)
-        trainer.train(0, tmp_path, tmp_path / "state.npz", bar, "fold 1 of 2")
+    def train():
+        setup = Setup.of_run(run.records(), run.recipe, "accuracy", tmp_path)
+        train_fold(setup, plan_stages(setup), 0, tmp_path, tmp_path / "state.npz")
 
-    with pytest.raises(KeyboardInterrupt):
-        train(Broken(disable=False, leave=False))
+    with monkeypatch.context() as patched:
+        patched.setattr(progress, "tqdm", Broken)
+        with pytest.raises(KeyboardInterrupt), progress.progress_bar(100):
+            train()
     assert (tmp_path / "state.npz").is_file()
-    train(tqdm(disable=True))
+    train()
     with np.load(tmp_path / "oof.npz") as found, np.load(run.fold_folder(0) / "oof.npz") as expected:
         np.testing.assert_array_equal(found["probabilities"], expected["probabilities"])
 
@@ -222,7 +227,7 @@ def test_what_takes_pixels_alone_says_so(comp, folds, recipe, run):
 def test_columns_that_are_not_there_are_named(comp, folds, recipe):
     with pytest.raises(ValueError, match="the train table has no column 'agee'; it has"):
         kk.cross_validate(comp, folds, recipe.replace(numeric=["agee"]))
-    with pytest.raises(ValueError, match="the test table has no column 'label'; it has"):
+    with pytest.raises(ValueError, match="'label' cannot be metadata, records use these names themselves"):
         kk.cross_validate(comp, folds, recipe.replace(categorical=["label"]))
     records = records_of(comp, folds, kk.Recipe(record_size=16))
     with pytest.raises(ValueError, match=r"hold no column 'age', 'site', they hold \[\]; call kk.write_records with"):

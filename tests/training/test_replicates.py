@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import kagglekit as kk
-from kagglekit.predictions import metrics
+from kagglekit import metrics
 
 
 @pytest.fixture(scope="module")

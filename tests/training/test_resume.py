@@ -15,14 +15,15 @@ TRAIN = """
 import sys
 from pathlib import Path
 import kagglekit as kk, tensorflow as tf
-from tqdm.auto import tqdm
-from kagglekit.training.fold_trainer import FoldTrainer
+from kagglekit.training.fold_trainer import train_fold
+from kagglekit.training.setup import Setup
+from kagglekit.training.stages import plan_stages
 tf.config.experimental.enable_op_determinism()
 records, out = kk.open_records(sys.argv[1]), Path(sys.argv[2])
 recipe = kk.Recipe.from_yaml(sys.argv[3])
-trainer = FoldTrainer(records, recipe, None, "accuracy", out / "features")
+setup = Setup.of_run(records, recipe, "accuracy", out / "features")
 print("ready", flush=True)
-trainer.train(0, out, out / "state.npz", tqdm(disable=True), "fold 1 of 2")
+train_fold(setup, plan_stages(setup), 0, out, out / "state.npz")
 """
 RECIPE = kk.Recipe(
     backbone="small_cnn", weights=None, image_size=12, channels=1, record_size=16, batch_size=32, policy="tiny",
@@ -39,7 +40,7 @@ def start(records, out, recipe=RECIPE):
 
 def arrays(path):
     with np.load(path, allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files if name != "about"}
+        return {name: stored[name] for name in stored.files if name != "text"}
 
 
 def same_arrays(one, other):

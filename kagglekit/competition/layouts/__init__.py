@@ -15,6 +15,7 @@ from kagglekit.competition.layouts import (
     tfrecords,
 )
 from kagglekit.competition.presets import find_preset
+from kagglekit.metrics import find_metric
 
 # In the order in which a folder is tried: the more special first.
 LAYOUTS = {
@@ -51,21 +52,27 @@ def load_competition(
         label_column: name of the column with the class, or a tuple of columns with one value per class. Defaults to
             what the sample submission asks for.
         group_column: name of a column whose rows must stay in one fold (patient, site). Defaults to none.
-        metric: name of the metric that the competition is scored by. Defaults to what is usual for the task.
-        task: `"single_label"`, `"multi_label"`, `"regression"` or `"distribution"`. Defaults to what the labels show.
+        metric: name of the metric that the competition is scored by, or a `kk.Metric` of your own. Defaults to what is
+            usual for the task.
+        task: `"single_label"`, `"multi_label"`, `"ordinal"` (grades), `"regression"` or `"distribution"`, or a
+            `kagglekit.tasks.Task`. Defaults to what the labels show; whole numbers whose metric is the quadratic
+            weighted kappa are grades.
 
     Returns:
         A `Competition`.
 
     Raises:
         FileNotFoundError: if the folder is missing, or a row names an image that is not there.
-        ValueError: if a column is missing, an id stands twice or a path leads out of the folder.
+        ValueError: if a column is missing, an id stands twice, a path leads out of the folder, or the metric is unknown
+            or not for the task.
 
     Example:
 
     >>> load_competition("digits")
     Competition 'digits': 1437 training images of 10 classes, 360 test images, metric accuracy
     """
+    if metric is not None:
+        find_metric(metric, task)  # before a zip is unpacked
     if str(name).lower().endswith(".zip"):
         folder = archive.unpack(Path(name).expanduser(), _paths.raw_folder())
     else:

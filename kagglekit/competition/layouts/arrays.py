@@ -12,7 +12,10 @@ from kagglekit import _paths
 from kagglekit._files import written_whole
 from kagglekit.competition import sources
 from kagglekit.competition.layouts.assemble import assemble, plain_rows
+from kagglekit.competition.layouts.labels import read_labels
 from kagglekit.competition.presets import Preset
+from kagglekit.metrics import find_metric
+from kagglekit.tasks import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 
 
 def from_arrays(images, labels, test_images=None, *, name, ids=None, test_ids=None, preset=None):
@@ -31,7 +34,7 @@ def from_arrays(images, labels, test_images=None, *, name, ids=None, test_ids=No
         A `Competition` whose pixels lie in the workspace, as PNGs in one file; equal arrays are written once.
 
     Raises:
-        ValueError: if numbers of rows differ, or pixels are neither uint8 nor uint16.
+        ValueError: if numbers of rows differ, pixels are neither uint8 nor uint16, or the metric is not for the task.
 
     Example:
 
@@ -45,11 +48,12 @@ def from_arrays(images, labels, test_images=None, *, name, ids=None, test_ids=No
         raise ValueError(f"expected a label for each of {len(images)} images, got {len(labels)}")
     ids = _ids(ids, images, "train_{}", "ids")
     test_ids = _ids(test_ids, test_images, "{}", "test_ids")
+    cells, column, task = _cells(labels, preset)
+    if preset.metric is not None:
+        find_metric(preset.metric, read_labels(cells, column, task, name)[1])  # before pixels are written
     root = _paths.folders_of(name).arrays
     train, test = (plain_rows(rows, _write(root, part)) for rows, part in ((ids, images), (test_ids, test_images)))
-    cells, column, task = _cells(labels, preset)
-    chosen = preset.with_choices(task=task)
-    return assemble(root, chosen, train, test, cells=cells, columns=("id", column), name=name)
+    return assemble(root, preset, train, test, cells=cells, columns=("id", column), name=name, task=task)
 
 
 def _ids(ids, images, form, argument):
@@ -64,21 +68,21 @@ def _cells(labels, preset):
     """Return the cells that labels are read from, the name or names of their columns, and the task where it is seen."""
     if len(labels) and all(isinstance(label, np.ndarray) and label.ndim == 1 for label in labels):
         labels = labels if isinstance(labels, np.ndarray) else np.stack(labels)
-    if getattr(labels, "ndim", 1) == 2 and labels.shape[1] == 1 and preset.task is None:
+    if getattr(labels, "ndim", 1) == 2 and labels.shape[1] == 1 and (preset.task is None or preset.task.one_label):
         labels = np.ravel(labels)  # as keras.datasets gives them
-    if getattr(labels, "ndim", 1) == 2 or (preset.task in ("regression", "distribution") and np.ndim(labels[0]) == 1):
+    if getattr(labels, "ndim", 1) == 2 or (preset.task and not preset.task.has_classes and np.ndim(labels[0]) == 1):
         named = [str(name) for name in getattr(labels, "columns", range(np.shape(labels)[1]))]
         columns = list(preset.label_column or named)
-        return pd.DataFrame(np.asarray(labels).astype(str), columns=columns, dtype=object), columns, preset.task
+        return pd.DataFrame(np.asarray(labels).astype(str), columns=columns, dtype=object), columns, None
     labels = list(labels)
     if any(label is None for label in labels):
         raise ValueError("expected a label for each image, got None")
     if any(isinstance(label, list | tuple | set) for label in labels):
         names = sorted({str(name) for label in labels for name in label})
         cells = [["1" if name in set(map(str, label)) else "0" for name in names] for label in labels]
-        return pd.DataFrame(cells, columns=names, dtype=object), names, preset.task or "multi_label"
-    task = "regression" if all(isinstance(label, float | np.floating) for label in labels) else "single_label"
-    return pd.DataFrame({"label": list(map(str, labels))}, dtype=object), "label", preset.task or task
+        return pd.DataFrame(cells, columns=names, dtype=object), names, MULTI_LABEL
+    task = REGRESSION if all(isinstance(label, float | np.floating) for label in labels) else SINGLE_LABEL
+    return pd.DataFrame({"label": list(map(str, labels))}, dtype=object), "label", task
 
 
 def _write(root, images):

@@ -5,15 +5,16 @@ import re
 import pandas as pd
 
 from kagglekit._checks import check_unique, first_few
-from kagglekit.competition.layouts.labels import METRIC_OF_TASK, read_labels
+from kagglekit.competition.columns import RESERVED
+from kagglekit.competition.layouts.labels import read_labels
 from kagglekit.competition.sources import parts
-from kagglekit.competition.tables import Competition, natural_order, read_text_csv
+from kagglekit.competition.tables import Competition, read_text_csv
+from kagglekit.tasks import ORDINAL, SINGLE_LABEL
 
 _SAMPLE = re.compile(r"[^.]*(sample.*sub|sub.*(sample|format|example)).*\.csv", re.IGNORECASE)
-RESERVED = ("image_id", "id", "source", "label", "group", "copy_of")
 
 
-def assemble(folder, preset, train, test, *, cells, sample=None, columns=("id", "label"), name=None):
+def assemble(folder, preset, train, test, *, cells, sample=None, columns=("id", "label"), name=None, task=None):
     """Make the competition.
 
     Args:
@@ -24,9 +25,13 @@ def assemble(folder, preset, train, test, *, cells, sample=None, columns=("id", 
         sample: the sample submission, or None.
         columns: names of the id and the label column in the organiser's files; the label's may be a list.
         name: name of the competition. Defaults to the folder's.
+        task: what the layout shows, for a preset without a task. Defaults to what the labels show.
     """
     id_column, label_column = columns
-    labels, task, classes = read_labels(cells, label_column, preset.task, f"{folder} (training labels)")
+    labels, task, classes = read_labels(cells, label_column, preset.task or task, f"{folder} (training labels)")
+    in_order = preset.metric == ORDINAL.metric and (preset.classes or ORDINAL.fits(labels))
+    if preset.task is None and task == SINGLE_LABEL and in_order:  # the metric counts how far classes are apart
+        task = ORDINAL
     train = train.reset_index(drop=True)
     train.insert(3, "label", labels.reset_index(drop=True))
     if preset.group_pattern:
@@ -37,10 +42,9 @@ def assemble(folder, preset, train, test, *, cells, sample=None, columns=("id", 
         if unknown:
             raise ValueError(f"{folder}: rows of the sample submission without a test image: {first_few(unknown)}")
     several = not isinstance(label_column, str)
-    if task in ("single_label", "multi_label") and classes is None and sample is not None and len(sample.columns) > 2:
-        seen = set(labels) if task == "single_label" else {name for label in labels for name in label}
-        if seen <= set(sample.columns[1:]):  # a class without a training image still has its column
-            classes = tuple(sample.columns[1:])
+    offered = () if sample is None or len(sample.columns) < 3 else tuple(sample.columns[1:])
+    if task.has_classes and classes is None and set(labels.explode().dropna()) <= set(offered):
+        classes = offered  # a class without a training image still has its column
     return Competition(
         name=re.sub(r"[^\w.-]+", "_", name or folder.name),
         root=folder,
@@ -49,7 +53,7 @@ def assemble(folder, preset, train, test, *, cells, sample=None, columns=("id", 
         sample_submission=sample,
         id_column=id_column,
         label_column="label" if several else label_column,
-        metric=preset.metric or METRIC_OF_TASK[task],
+        metric=preset.metric or task.metric,
         task=task,
         classes=_ordered(preset.classes, classes, task, labels),
         submission_form=preset.submission,
@@ -59,14 +63,14 @@ def assemble(folder, preset, train, test, *, cells, sample=None, columns=("id", 
 
 def _ordered(chosen, classes, task, labels):
     """The outputs' names in their order: the preset's, else by name where the labels do not depend on the order."""
-    if task not in ("single_label", "multi_label"):
+    if not task.has_classes:
         return chosen or classes
     if chosen:
-        seen = set(labels) if task == "single_label" else {name for label in labels for name in label}
+        seen = set(labels.explode().dropna())
         if seen - set(chosen):
             raise ValueError(f"labels that the preset's classes do not name: {first_few(sorted(seen - set(chosen)))}")
         return tuple(chosen)
-    return tuple(natural_order(classes)) if classes else None
+    return task.ordered(classes) if classes else None
 
 
 def _check_parts(train, test):

@@ -6,6 +6,7 @@ The pictures are read in place: an index says where each one's bytes lie.
 from kagglekit.competition.layouts.assemble import assemble, read_sample
 from kagglekit.competition.layouts.base import Layout
 from kagglekit.competition.layouts.index import container_index
+from kagglekit.tasks import SINGLE_LABEL
 
 LARGEST_DOCUMENT = 2**28  # bytes; MongoDB's own limit is 16 MB
 
@@ -37,12 +38,13 @@ def read(folder, preset):
     cells = train[["label"]].rename(columns={"label": label_column})
     return assemble(
         folder,
-        preset.with_choices(task=preset.task or "single_label"),
+        preset,
         train.drop(columns="label")[["image_id", "id", "source"]],
         test.drop(columns="label")[["image_id", "id", "source"]],
         cells=cells,
         sample=sample,
         columns=(id_column, label_column),
+        task=SINGLE_LABEL,
     )
 
 

@@ -8,6 +8,7 @@ from kagglekit._checks import first_few
 from kagglekit.competition.layouts.assemble import assemble, plain_rows, read_sample
 from kagglekit.competition.layouts.base import Layout
 from kagglekit.competition.layouts.image_files import SUFFIXES, check_inside, find_pictures, list_images
+from kagglekit.tasks import SINGLE_LABEL
 
 # Folders at the top that hold no class, where train/ is missing
 _NO_CLASSES = {"test", "testing", "test_images", "val", "valid", "validation", "masks", "__macosx"}
@@ -43,8 +44,9 @@ def read(folder, preset):
     id_column = "id" if sample is None else sample.columns[0]
     label_column = sample.columns[1] if sample is not None and len(sample.columns) == 2 else "label"
     cells = pd.DataFrame({label_column: list(labelled.values())}, dtype=object)
-    preset = preset.with_choices(task=preset.task or "single_label")  # a folder's name is one class, with its spaces
-    return assemble(folder, preset, train, test, cells=cells, sample=sample, columns=(id_column, label_column))
+    columns = (id_column, label_column)
+    # A folder's name is one class, with its spaces
+    return assemble(folder, preset, train, test, cells=cells, sample=sample, columns=columns, task=SINGLE_LABEL)
 
 
 def _top(folder, preset):

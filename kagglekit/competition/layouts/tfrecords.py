@@ -9,6 +9,7 @@ from kagglekit._tfrecord import DATA_AT, FRAME_BYTES, Example, read_frames
 from kagglekit.competition.layouts.assemble import assemble, read_sample
 from kagglekit.competition.layouts.base import Layout
 from kagglekit.competition.layouts.index import container_index
+from kagglekit.tasks import REGRESSION, SINGLE_LABEL
 
 SUFFIXES = (".tfrec", ".tfrecord", ".tfrecords")
 IMAGE_KEYS = ("image", "image/encoded", "image_raw")
@@ -43,18 +44,19 @@ def read(folder, preset):
         raise ValueError(f"{sample_path} and the test records differ in {len(strange)} ids, among them {strange[:5]}")
     return assemble(
         folder,
-        preset.with_choices(task=preset.task or _task(train["label"])),
+        preset,
         train[["image_id", "id", "source"]],
         test[["image_id", "id", "source"]],
         cells=train[["label"]].rename(columns={"label": label_column}),
         sample=sample,
         columns=(id_column, label_column),
+        task=_task(train["label"]),
     )
 
 
 def _task(labels):
     """Classes are stored as whole numbers or text; a fraction is a number to predict."""
-    return "regression" if labels.str.fullmatch(r"-?\d+\.\d+(e-?\d+)?").any() else "single_label"
+    return REGRESSION if labels.str.fullmatch(r"-?\d+\.\d+(e-?\d+)?").any() else SINGLE_LABEL
 
 
 def _files(folder, preset, part):

@@ -1,7 +1,10 @@
 """Backbones by name: the same graph and the same input scale whichever way the weights come."""
 
+import importlib.util
+
 import keras
 
+from kagglekit._backbones import APPLICATIONS, BACKBONES, Backbone, find_application, unknown_backbone
 from kagglekit._checks import check_choice
 from kagglekit.models.backbones import applications, loading
 from kagglekit.models.backbones.efficientnet_lite import efficientnet_lite
@@ -9,7 +12,6 @@ from kagglekit.models.backbones.loading import flat_layers as flat_layers
 from kagglekit.models.backbones.normalisation import normalise
 from kagglekit.models.backbones.residual import residual_attention, resnet18, wide_resnet
 from kagglekit.models.backbones.small_cnn import small_cnn
-from kagglekit.models.backbones.table import BACKBONES, find_backbone
 
 DEPLOY = ("server", "mobile", "cpu")
 ACTIVATIONS = ("relu", "swish", "gelu")
@@ -119,6 +121,30 @@ def build_backbone(name, image_size, *, channels=3, weights="imagenet", activati
     if weights is not None:
         loading.load_weights(backbone, row, weights, lambda: _build(row, (height, width, 3), options))
     return backbone
+
+
+def find_backbone(name):
+    """Return the row of a name: of the table, or made up for another class of keras.applications or keras-hub preset.
+
+    Raises:
+        ValueError: for an unknown name, with the nearest.
+    """
+    if name in BACKBONES:
+        return BACKBONES[name]
+    application = find_application(name)
+    if application is not None:
+        size, minimum, normalisation, _ = APPLICATIONS[application]
+        return _unlisted(name, "applications", application, size, minimum, normalisation)
+    if importlib.util.find_spec("keras_hub"):
+        from kagglekit.models.backbones import hub  # imported when such a name is asked for: it takes seconds
+
+        if hub.is_preset(name):
+            return _unlisted(name, "keras_hub", name, 224, 32, hub.normalisation_of(name))
+    raise unknown_backbone(name)
+
+
+def _unlisted(name, builder, target, size, minimum, normalisation):
+    return Backbone(name, target, builder, target, size, minimum, None, None, (), normalisation, "", "")
 
 
 def weights_found(name):

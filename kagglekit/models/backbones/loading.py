@@ -200,7 +200,7 @@ def _locate(row, weights):
             return presets[0]
     files = sorted(file for file in path.rglob("*") if file.suffix in _KINDS)
     if row.builder == "applications":  # a folder may hold those of several networks
-        files = [file for file in files if file.name == applications.facts(row.target)[3]] or files
+        files = [file for file in files if file.name == applications.cached_file(row.target).name] or files
     if len(files) != 1:
         names = ", ".join(str(file.relative_to(path)) for file in files[:5]) or "none"
         raise ValueError(

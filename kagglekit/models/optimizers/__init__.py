@@ -17,7 +17,6 @@ __all__ = [
     "make_optimizer",
     "make_schedule",
     "precision_for",
-    "scaled_learning_rate",
 ]
 
 OPTIMIZERS = {
@@ -71,19 +70,6 @@ def make_optimizer(name, schedule, *, weight_decay=0.0, clip=None, scales=None, 
         ema_momentum=ema ** (1 / accumulate),
         gradient_accumulation_steps=accumulate if accumulate > 1 else None,
     )
-
-
-def scaled_learning_rate(learning_rate, batch_size, *, base=256):
-    """Return the learning rate for a batch size by the linear rule; for SGD, and roughly for others.
-
-    Example:
-
-    >>> scaled_learning_rate(0.1, batch_size=64)
-    0.025
-
-    Reference: Goyal et al., "Accurate, Large Minibatch SGD", 2017, section 2.1.
-    """
-    return learning_rate * batch_size / base
 
 
 def precision_for(device, *, compute_capability=None):

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kagglekit.models.keras_graph import trained_by
 from kagglekit.models.optimizers.layer_rates import LayerRates
 
 _serializable = keras.saving.register_keras_serializable("kagglekit")
@@ -70,8 +71,8 @@ class Lookahead(keras.optimizers.Optimizer):
     """Steps of another optimiser, pulled back every few steps to slow weights that follow them half-way.
 
     Args:
-        inner: a Keras optimizer, for example of `make_optimizer`; its clipping, decay and rates stay.
-        sync_period: steps from one pull to the next.
+        inner: a Keras optimizer, for example of `make_optimizer`; its clipping, decay, rates and average stay.
+        sync_period: updates from one pull to the next.
         slow_step_size: share of the way that the slow weights go, 0 to 1.
         name: name of the optimizer.
 
@@ -99,7 +100,11 @@ class Lookahead(keras.optimizers.Optimizer):
 
     @property
     def variables(self):
-        return self._variables + (self.inner.variables if self.built else [])
+        return super().variables + (self.inner.variables if self.built else [])
+
+    @property
+    def iterations(self):
+        return self.inner.iterations
 
     @property
     def learning_rate(self):
@@ -109,21 +114,31 @@ class Lookahead(keras.optimizers.Optimizer):
     def learning_rate(self, value):
         self.inner.learning_rate = value
 
+    def exclude_from_weight_decay(self, var_list=None, var_names=None):
+        self.inner.exclude_from_weight_decay(var_list, var_names)
+
+    def scale_loss(self, loss):
+        return self.inner.scale_loss(loss)
+
+    def finalize_variable_values(self, var_list):
+        self.inner.finalize_variable_values(var_list)
+
     def apply(self, grads, trainable_variables=None):
         if not self.built:
             self.build(list(trainable_variables))
-        variables = self._trainable_variables if trainable_variables is None else trainable_variables
+        variables = trained_by(self) if trainable_variables is None else list(trainable_variables)
         pairs = [(variable, self._slow[self._get_variable_index(variable)]) for variable in variables]
-        first = ops.equal(self._iterations, 0)
+        before = self.iterations + 0  # a copy: the variable itself goes on counting
         for variable, slow in pairs:  # they start where training does, even if the optimizer was built elsewhere
-            slow.assign(ops.where(first, ops.convert_to_tensor(variable), ops.convert_to_tensor(slow)))
+            slow.assign(ops.where(before == 0, ops.convert_to_tensor(variable), ops.convert_to_tensor(slow)))
         self.inner.apply(grads, trainable_variables)
-        self._iterations.assign_add(1)
-        pull = ops.equal(self._iterations % self.sync_period, 0)
+        after = self.iterations + 0  # counts updates, not the batches that one accumulates
+        pull = ops.logical_and(after > before, after % self.sync_period == 0)
         for variable, slow in pairs:
-            nearer = slow + self.slow_step_size * (variable - slow)
-            slow.assign(ops.where(pull, nearer, ops.convert_to_tensor(slow)))
-            variable.assign(ops.where(pull, nearer, ops.convert_to_tensor(variable)))
+            fast, kept = ops.convert_to_tensor(variable), ops.convert_to_tensor(slow)
+            nearer = kept + self.slow_step_size * (fast - kept)
+            slow.assign(ops.where(pull, nearer, kept))
+            variable.assign(ops.where(pull, nearer, fast))
             if variable.constraint is not None:
                 variable.assign(variable.constraint(variable))
 

@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from kagglekit.models.backbones import flat_layers
+from kagglekit.models.keras_graph import decays, trained_by
 
 # The last part alone: a layer may be named `bias`, and "bias" stands in `unbiased_block/kernel`. A pooling's power
 # and cut-points are no better for being small.
@@ -18,10 +19,15 @@ NO_DECAY = r"(^|/)(bias|gamma|beta|gem_power/kernel|ordinal_steps/kernel)$"
 
 
 class LayerRates:
-    """Mixed into Keras's optimizers: factors by the variables' paths, and no decay of biases and norms.
+    """Mixed into Keras's optimizers: factors by the variables' paths, no decay of biases and norms, dense gradients.
 
     Both are settled in `build`, where variables still have paths (on TensorFlow `update_step` gets a bare
-    `tf.Variable`), and both come back from the configuration, unlike Keras's `exclude_from_weight_decay`.
+    `tf.Variable`), and the factors come back from the configuration. `exclude_from_weight_decay` excludes further
+    variables, as in Keras; as there, it comes before `build` and is no part of the configuration.
+
+    The gradient of an embedding names the rows that a batch saw. Keras squares such a gradient before it adds up the
+    parts of a row that was seen twice, in Adam's second moments and in the norm that clips, so the steps are not those
+    of the whole gradient (3.13, 3.15). Here it is added up first.
 
     Args:
         scales: mapping from a variable's path to the factor on its updates and its decay; 1 for the others. A
@@ -35,18 +41,36 @@ class LayerRates:
     def build(self, variables):
         if self.built:
             return
-        paths = [variable.path for variable in variables]
+        paths = [path_of(variable) for variable in variables]
         if self.scales and not any(path in self.scales for path in paths):
             raise ValueError(
                 f"expected scales to name variables, but none of the {len(paths)} is there, for example {paths[0]!r}; "
                 "take them from layer_scales(model, decay)"
             )
         self._scales = [self.scales.get(path, 1.0) for path in paths]
-        self._decays = [0.0 if re.search(NO_DECAY, path) else self.weight_decay or 0.0 for path in paths]
+        self._decays = [
+            (self.weight_decay or 0.0) if decays(self, variable) and not re.search(NO_DECAY, path) else 0.0
+            for variable, path in zip(variables, paths, strict=True)
+        ]
+        super().exclude_from_weight_decay(var_names=[""])  # all: the decay stands in `update_step`, for its factor
         super().build(variables)
 
-    def _apply_weight_decay(self, variables):
-        """Nothing: the decay stands in `update_step`, where its rate can be scaled."""
+    def exclude_from_weight_decay(self, var_list=None, var_names=None):
+        """Leave variables, or those with one of some texts in their names, without decay, besides biases and norms.
+
+        Raises:
+            ValueError: once the optimizer is built.
+        """
+        if self.built:
+            raise ValueError("exclude_from_weight_decay came after the optimizer was built; call it before training")
+        super().exclude_from_weight_decay(var_list, var_names)
+
+    def apply(self, grads, trainable_variables=None):
+        variables = trained_by(self) if trainable_variables is None else list(trainable_variables)
+        # Sums up the parts of a row; of other gradients no bit changes. A wrong number of them is for Keras to refuse.
+        pairs = zip(grads, variables, strict=False) if len(grads) == len(variables) else []
+        dense = [ops.add(part, ops.zeros_like(of)) if hasattr(part, "indices") else part for part, of in pairs]
+        super().apply(dense or grads, trainable_variables)
 
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
@@ -62,6 +86,11 @@ class LayerRates:
 
     def get_config(self):
         return super().get_config() | {"scales": self.scales}
+
+
+def path_of(variable):
+    """The path of a variable; a plain `tf.Variable` has a name alone, such as `bias:0`."""
+    return getattr(variable, "path", None) or variable.name.partition(":")[0]
 
 
 def _with_rates(name):

@@ -1,89 +1,76 @@
-"""The training rows of all folds as the frozen part of a network gives them: computed once, read by every fold."""
+"""Training from what the layers below the trained ones give: computed once for all folds and epochs."""
 
-import itertools
+import functools
+from functools import partial
 
 import numpy as np
 
-from kagglekit._random import CACHED_ORDER, epoch_generator
-from kagglekit.inference.features import FeatureStore
-from kagglekit.inference.traced import predict_features
-from kagglekit.pipeline.metadata import beside, metadata_of
-from kagglekit.pipeline.sampling import class_factors, class_weights, epoch_counts, expected_counts
+from kagglekit._knobs import several
+from kagglekit.inference.traced import inference
+from kagglekit.models.split import split_at_features, split_below_trained
+from kagglekit.training.stages.base import Cost
+from kagglekit.training.stages.cached_rows import CachedRows
+from kagglekit.training.stages.fine_tuning import FineTuning
+from kagglekit.training.stages.stacked_heads import can_stack
 
 
-class CachedRows:
-    """What stands in for the pictures where training begins above them.
+class Cached(FineTuning):
+    """Trains the upper part of the network on cached features or activations.
 
     Args:
-        extractor: Keras model from pixels to what is kept of a row; its weights do not change.
-        records: `Records`.
-        recipe: a `Recipe`: `policy`, `sampling`, `subset`, `class_weights`, `batch_size`, `numeric`, `categorical` and
-            `seed` are used as well.
-        store: folder of the files.
-        passes: number of augmented passes that the rows are seen in, beside the pictures as they are.
-
-    Attributes:
-        folds: fold of each row, integers `(rows,)`.
-        labels, targets, image_ids: of the rows.
-        expected: how often each row is seen in an epoch, `expected_counts` of all rows.
-        views: arrays `(rows, *features)`, memory maps; the first is of the pictures as they are.
+        setup, name, first, epochs, learning_rate, size, share: as in `FineTuning`.
+        split: function from a network to its lower and upper part.
+        views: number of augmented passes that are cached beside the images as they are.
     """
 
-    def __init__(self, extractor, records, recipe, store, passes):
-        self._recipe = recipe
-        parts = records.with_copies(records.folds)
-        index = records.index(parts)
-        self.image_ids = index["image_id"]
-        numbers = [part if isinstance(part, int) else int(part.removeprefix("copies")) for part in parts]
-        self.folds = np.repeat(numbers, list(map(records.rows, parts)))
-        self._original = np.arange(len(self.folds)) < records.rows(records.folds)  # copies are trained on alone
-        single, classes = records.task == "single_label", len(records.class_names)
-        self.labels = index["label"] if single else index["label"].astype(np.float32)
-        self.targets = np.eye(classes, dtype=np.float32)[self.labels] if single else self.labels
-        self._sampling = class_factors(recipe.sampling, records.class_names)
-        self.expected = expected_counts(self.labels, classes, self._sampling, recipe.subset)
-        self._columns = metadata_of(records, recipe, parts)
-        features = FeatureStore(extractor, records, recipe, store)
-        seen = ["identity", *range(passes if recipe.augment_strength else 0)]
-        self.views = [features.read(parts, view) for view in seen]
+    def __init__(self, setup, name, *, split, views, **options):
+        super().__init__(setup, name, **options)
+        self.split, self.views = split, views
 
-    def own(self, fold):
-        """Return which rows a fold holds out, booleans `(rows,)`."""
-        return (self.folds == fold) & self._original
+    @classmethod
+    def plan(cls, setup):
+        recipe, stages = setup.recipe, []
+        if not setup.pretrained:
+            if recipe.cached_views:
+                raise ValueError(
+                    "expected a functional Keras network with a layer named 'backbone' for cached_views, got "
+                    f"{setup.model.name!r} without; use cached_views=0"
+                )
+            return []
+        if recipe.frozen_epochs and setup.has_features and not can_stack(setup):
+            stages += [cls.of_the_head(setup, split=split_at_features, views=recipe.frozen_views)]
+        if recipe.cached_views:
+            kept = {"split": split_below_trained, "views": recipe.cached_views}
+            shares = several(recipe.unfrozen_layers)
+            stages += cls.in_steps(setup, "fine-tuning", recipe.frozen_epochs, recipe.epochs, shares, **kept)
+        return stages
 
-    def weights(self, fold):
-        """Return the weight of each row in the loss, float32 `(rows,)`: of the classes among the other folds' rows.
+    def cost(self, timing):
+        self.choose_layers(self.setup.model)
+        lower, upper = self.split(self.setup.model)
+        seconds, tracing = timing.training_step(upper, lower.predict_on_batch(timing.images))
+        minutes = (timing.passes(1 + self.views) + timing.training_steps * self.epochs * seconds + tracing) / 60
+        disk = (1 + self.views) * timing.rows * 2 * float(np.prod(lower.output_shape[1:]))  # float16
+        return Cost(minutes, disk)
 
-        None where all count alike.
-        """
-        if self._recipe.class_weights == "none":
-            return None
-        others = self.labels[self.folds != fold]
-        return class_weights(others, self.targets.shape[1], self._recipe.class_weights)[self.labels]
+    def prepare(self):
+        self._parts  # noqa: B018  computes the files
 
-    def batches(self, fold, first=0):
-        """Yield shuffled batches of `(features, targets[, weights])` of the other folds, without end.
+    def trained(self):
+        return self._parts[1]
 
-        Each row of an epoch is seen in one of its views. An epoch is the same whether it is the `first` or reached.
-        """
-        size, rows, weights = self._recipe.batch_size, np.flatnonzero(self.folds != fold), self.weights(fold)
-        # Of these rows alone, as `steps_per_epoch` counts them: else epochs would drift from the batches that they take
-        labels = self.labels[rows]
-        expected = expected_counts(labels, self.targets.shape[1], self._sampling, self._recipe.subset)
-        for epoch in itertools.count(first):
-            rng = epoch_generator(self._recipe.seed, epoch, CACHED_ORDER)
-            counts = epoch_counts(expected, labels, self._recipe.seed, epoch)
-            order = rng.permutation(np.repeat(rows, counts))
-            views = rng.integers(len(self.views), size=len(order))
-            for start in range(0, len(order), size):
-                chosen = order[start : start + size]
-                seen = zip(views[start : start + size], chosen, strict=True)
-                features = np.stack([self.views[view][row] for view, row in seen]).astype(np.float32)
-                batch = beside(self._columns, chosen, features, "features"), self.targets[chosen]
-                yield batch if weights is None else (*batch, weights[chosen])
+    def batches(self, fold):
+        return partial(self._parts[0].batches, fold)
 
-    def predict(self, infer, fold):
-        """Predict the rows that a fold holds out; returns what `predict_rows` does."""
-        own = np.flatnonzero(self.own(fold))
-        columns = {name: values[own] for name, values in self._columns.items()}
-        return predict_features(infer, self.views[0][own], columns), self.labels[own], self.image_ids[own]
+    def predictor(self, fold):
+        rows, _, infer = self._parts
+        return partial(rows.predict, infer, fold) if self.setup.holds_out(fold) else self.setup.nothing
+
+    @functools.cached_property
+    def _parts(self):
+        """The cached rows, the network that is trained on them, and the upper part of the saved one as a function."""
+        setup = self.setup
+        self.choose_layers(setup.model)
+        lower, upper = self.split(setup.model)
+        rows = CachedRows(lower, setup.records, setup.recipe, setup.features, self.views)
+        return rows, upper, inference(self.split(setup.saved)[1])

@@ -1,159 +1,98 @@
-"""The heads of all folds trained as one: a frozen backbone gives all of them the same features.
+"""The frozen stage where heads are plain: those of all folds are trained at once, on features computed once."""
 
-A Dense head is a product of matrices, and the product of five folds' batches is one batched product. Trained one after
-another by `fit`, five heads take some fifty times as long.
-"""
+import functools
+import time
 
-import keras
 import numpy as np
-import tensorflow as tf
 
-from kagglekit._random import CACHED_ORDER, epoch_generator
-from kagglekit.pipeline.sampling import epoch_counts
+from kagglekit.models.heads import freeze_backbone
+from kagglekit.models.split import split_at_features
+from kagglekit.runs.history import history_row
+from kagglekit.training.callbacks import held_out_scores
+from kagglekit.training.networks import loss_of, optimizer_of
+from kagglekit.training.progress import describe
+from kagglekit.training.setup import restore
+from kagglekit.training.stages.base import Cost, Stage
+from kagglekit.training.stages.cached_rows import CachedRows
+from kagglekit.training.stages.head_stack import HeadStack, is_plain_head
 
-_LAYERS = ("InputLayer", "Dropout", "Dense", "Rescaling")
-_ELEMENTWISE = ("adam", "adamw", "sgd", "lion", "radam")  # each number's update depends on that number alone
+# Each number's update depends on that number alone
+_ELEMENTWISE = ("adam", "adamw", "sgd", "lion", "radam")
 
 
-def can_stack(head, recipe):
-    """Tell whether a head is dropout and one Dense layer, and its optimizer treats each number by itself."""
-    kinds = [type(layer).__name__ for layer in head.layers]
-    simple = set(kinds) <= set(_LAYERS) and kinds.count("Dense") == 1 and kinds.count("Dropout") <= 1
-    free = recipe.head == "linear" and recipe.optimizer in _ELEMENTWISE
-    return simple and free and not recipe.clip and not recipe.ema
+def can_stack(setup):
+    """Return whether the heads of all folds can be trained as one with the same result.
 
-
-class StackedHeads:
-    """One head for each fold, trained together on the rows of the other folds.
-
-    Args:
-        head: Keras model of dropout, a Dense layer and perhaps a Rescaling; each fold starts with its values.
-        folds: fold of each row, integers `(rows,)`.
-        views: features of the rows as they are seen in several views, list of arrays `(rows, filters)`, float16 or
-            float32; a row of a batch takes one of them at random.
-        targets: float32 `(rows, outputs)`.
-        labels: of the rows, as the metrics and `epoch_counts` take them.
-        weights: of the rows in each head's loss, float32 `(heads, rows)`, or None.
-        numbers: folds to train a head for, rising; one that no row has trains on all rows. Defaults to those of the
-            rows.
+    They can where a head is dropout and one Dense layer, and its optimizer treats each number by itself.
     """
+    recipe = setup.recipe
+    by_number = recipe.optimizer in _ELEMENTWISE and not recipe.clip and not recipe.ema
+    return setup.has_features and by_number and recipe.head == "linear" and is_plain_head(setup.head)
 
-    def __init__(self, head, folds, views, targets, labels, weights=None, numbers=None):
-        self.folds, self.numbers = folds, np.unique(folds if numbers is None else numbers)
-        self._labels, self._views = labels, len(views)
-        self._features = tf.concat([tf.constant(view) for view in views], axis=0)
-        self._targets = tf.constant(targets)
-        self._weights = None if weights is None else tf.constant(weights)
-        self._head, layers = head, {type(layer).__name__: layer for layer in head.layers}
-        self._dense, self._rescaling = layers["Dense"], layers.get("Rescaling")
-        self._dropout = layers["Dropout"].rate if "Dropout" in layers else 0.0
-        self.kernel, self.bias = (
-            keras.Variable(np.stack([keras.ops.convert_to_numpy(value)] * len(self.numbers)), name=name)
-            for name, value in (("kernel", self._dense.kernel), ("bias", self._dense.bias))
+
+class StackedHeads(Stage):
+    """Trains one head for each fold on the features of a frozen backbone; arguments as `Stage`'s."""
+
+    @classmethod
+    def plan(cls, setup):
+        recipe = setup.recipe
+        if recipe.frozen_epochs and setup.pretrained and can_stack(setup):
+            rate = recipe.frozen_learning_rate
+            return [cls(setup, "frozen", first=0, epochs=recipe.frozen_epochs, learning_rate=rate)]
+        return []
+
+    def choose_layers(self, model):
+        freeze_backbone(model)
+
+    def cost(self, timing):  # the heads themselves cost next to nothing
+        return Cost(timing.passes(1 + self.setup.recipe.frozen_views) / 60)
+
+    def prepare(self):
+        self.heads  # noqa: B018  trains them, for which the features are computed
+
+    def fit(self, fold, checkpoint):
+        describe(self.name)
+        values, history, predictions = self.heads[fold]
+        restore(self.setup.head.variables, values)
+        return history, predictions
+
+    @functools.cached_property
+    def rows(self):
+        """The `CachedRows` of the features."""
+        setup = self.setup
+        extractor, _ = split_at_features(setup.model)
+        return CachedRows(extractor, setup.records, setup.recipe, setup.features, setup.recipe.frozen_views)
+
+    @functools.cached_property
+    def heads(self):
+        """Dict of fold -> `(values, history, predictions)`: of the head's variables, and of the fold's own rows."""
+        setup, recipe, rows = self.setup, self.setup.recipe, self.rows
+        folds = setup.folds
+        weights = None if recipe.class_weights == "none" else np.stack([rows.weights(fold) for fold in folds])
+        stack = HeadStack(setup.head, rows.folds, rows.views, rows.targets, rows.labels, weights, folds)
+        steps = stack.steps(rows.expected, recipe.batch_size) * self.epochs
+        optimizer = optimizer_of(recipe, self.learning_rate, steps, self.epochs)
+        history = {fold: [] for fold in folds}
+        started, last = time.monotonic(), None
+
+        def on_epoch(epoch, averages, predictions):
+            nonlocal started, last
+            seconds = round((time.monotonic() - started) / len(folds), 3)
+            started, last = time.monotonic(), predictions
+            shared = {"learning_rate": optimizer.learning_rate, "seconds": seconds}
+            for fold, (loss, accuracy) in zip(folds, averages, strict=True):
+                own = rows.own(fold)
+                scores = held_out_scores(setup, rows.labels[own], predictions[own])
+                number = self.first + epoch + 1
+                history[fold].append(history_row(self.name, number, loss=loss, accuracy=accuracy, **shared, **scores))
+
+        stack.train(
+            optimizer,
+            loss_of(setup.task, recipe),
+            epochs=self.epochs,
+            expected=rows.expected,
+            batch_size=recipe.batch_size,
+            seed=recipe.seed,
+            on_epoch=on_epoch,
         )
-        self._held_out = [np.flatnonzero(folds == fold) for fold in self.numbers]
-        self._predicted = tf.function(self._predictions, autograph=False)
-
-    def steps(self, expected, batch_size):
-        """Return the number of steps of an epoch: those of the fold that trains on most rows."""
-        totals = [expected[self.folds != fold].sum() for fold in self.numbers]
-        return -(-max(1, round(max(totals))) // batch_size)
-
-    def train(self, optimizer, loss, *, epochs, expected, recipe, on_epoch):
-        """Train all heads.
-
-        Args:
-            optimizer: Keras optimizer, not built.
-            loss: Keras loss.
-            epochs: number of epochs.
-            expected: how often each row is seen in an epoch, `expected_counts`.
-            recipe: a `Recipe`: `batch_size` and `seed` are used.
-            on_epoch: function `(epoch, losses, predictions)` called after each epoch with the mean training loss of
-                each fold `(folds,)` and every row's prediction by the head that never saw it `(rows, outputs)`.
-
-        Raises:
-            FloatingPointError: if a loss is no number.
-        """
-        optimizer.build([self.kernel, self.bias])
-        run = tf.function(lambda rows, counted, seed: self._epoch(optimizer, loss, rows, counted, seed))
-        for epoch in range(epochs):
-            rows, counted = self._batches(epoch, expected, recipe)
-            losses = run(rows, counted, tf.constant([recipe.seed, epoch])).numpy()
-            for fold, value in zip(self.numbers, losses, strict=True):
-                if not np.isfinite(value):
-                    raise FloatingPointError(
-                        f"fold {fold}, frozen: the loss became {value} in epoch {epoch + 1}; lower the learning rate, "
-                        "or look at the images with kk.check_images(comp)"
-                    )
-            on_epoch(epoch, losses, self.predictions())
-
-    def predictions(self):
-        """Return every row's prediction by the head of its own fold, from the first view: float32 `(rows, outputs)`."""
-        found = np.zeros((len(self.folds), self.bias.shape[1]), np.float32)
-        found[np.concatenate(self._held_out)] = self._predicted().numpy()
-        return found
-
-    def values(self, fold):
-        """Return the values of the head's variables as a fold has them."""
-        number = self.numbers.tolist().index(fold)
-        own = {self._dense.kernel.path: self.kernel[number], self._dense.bias.path: self.bias[number]}
-        return [keras.ops.convert_to_numpy(own.get(each.path, each)) for each in self._head.variables]
-
-    def _predictions(self):
-        """What the head of each fold says of the rows that the fold holds out, one fold after another."""
-        parts = []
-        for number, rows in enumerate(self._held_out):
-            features = tf.cast(tf.gather(self._features, rows), tf.float32)
-            parts.append(self._activated(tf.matmul(features, self.kernel.value[number]) + self.bias.value[number]))
-        return tf.concat(parts, axis=0)
-
-    def _batches(self, epoch, expected, recipe):
-        """Rows of each step and fold, `(steps, folds, batch)`, and whether they count: folds end at different steps."""
-        steps = self.steps(expected, recipe.batch_size)
-        shape = (len(self.numbers), steps * recipe.batch_size)
-        rows, counted = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
-        for number, fold in enumerate(self.numbers):
-            others = np.flatnonzero(self.folds != fold)
-            counts = epoch_counts(expected[others], self._labels[others], recipe.seed, epoch)
-            rng = epoch_generator(recipe.seed, epoch, CACHED_ORDER, fold=fold)
-            order = rng.permutation(np.repeat(others, counts))
-            rows[number, : len(order)] = order + len(self.folds) * rng.integers(self._views, size=len(order))
-            counted[number, : len(order)] = 1
-        shape = (len(self.numbers), steps, recipe.batch_size)
-        return tuple(tf.constant(part.reshape(shape).swapaxes(0, 1)) for part in (rows, counted))
-
-    def _epoch(self, optimizer, loss, rows, counted, seed):
-        """Train an epoch; return the mean loss of each fold."""
-        steps, total = tf.shape(rows)[0], tf.zeros(len(self.numbers))
-        for step in tf.range(steps):
-            chosen, used = rows[step], counted[step]
-            features = tf.cast(tf.gather(self._features, chosen), tf.float32)
-            line = chosen % len(self.folds)
-            targets, weights = tf.gather(self._targets, line), used
-            if self._weights is not None:
-                weights = used * tf.gather(self._weights, line, batch_dims=1)
-            if self._dropout:
-                features = _dropped(features, self._dropout, tf.stack([seed[0], seed[1] * steps + step]))
-            with tf.GradientTape() as tape:
-                sums = tf.matmul(features, self.kernel.value) + self.bias.value[:, None]
-                values = loss.call(targets, self._activated(sums))
-                # The mean over the rows that are there, as Keras takes it; the sum over folds keeps them apart
-                losses = tf.reduce_sum(values * weights, 1) / tf.maximum(tf.reduce_sum(used, 1), 1)
-                objective = tf.reduce_sum(losses)
-            variables = [self.kernel, self.bias]
-            gradients = tape.gradient(objective, [variable.value for variable in variables])
-            optimizer.apply(gradients, variables)
-            total += losses
-        return total / tf.cast(steps, tf.float32)
-
-    def _activated(self, sums):
-        values = self._dense.activation(sums)
-        return values if self._rescaling is None else self._rescaling(values)
-
-
-def _dropped(features, rate, seed):
-    """Dropout by 16 random bits a number: half the time of a float each."""
-    count = tf.size(features)
-    words = tf.random.stateless_uniform([(count + 1) // 2], seed, minval=None, maxval=None, dtype=tf.uint32)
-    bits = tf.reshape(tf.reshape(tf.bitcast(words, tf.uint16), [-1])[:count], tf.shape(features))
-    return tf.where(bits < int(rate * 2**16), 0.0, features / (1 - rate))
+        return {fold: (stack.values(fold), history[fold], last[rows.own(fold)]) for fold in folds}

@@ -8,8 +8,8 @@ import kagglekit as kk
 from kagglekit.models.backbones import build_backbone
 from kagglekit.pipeline.datasets import steps_per_epoch
 from kagglekit.records.write import records_of
-from kagglekit.training.fold_trainer import FoldTrainer
-from kagglekit.training.stages.cached import CachedRows
+from kagglekit.training import fold_trainer
+from kagglekit.training.stages.cached_rows import CachedRows
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_a_fold_broken_off_before_it_was_saved_leaves_the_layers_of_the_next_one
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(FoldTrainer, "_save", broken_off)
+        patched.setattr(fold_trainer, "save_network", broken_off)
         with pytest.raises(KeyboardInterrupt):
             kk.cross_validate(few, folds, short, parent=tmp_path / "broken")
     taken_up = kk.cross_validate(few, folds, short, parent=tmp_path / "broken")

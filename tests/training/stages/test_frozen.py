@@ -7,7 +7,7 @@ import pytest
 import kagglekit as kk
 from kagglekit.inference.features import FeatureStore, make_room
 from kagglekit.inference.traced import inference, predict_rows
-from kagglekit.training.stages.stacked_heads import StackedHeads
+from kagglekit.training.stages.head_stack import HeadStack
 
 RNG = np.random.default_rng(0)
 FEATURES = RNG.normal(size=(50, 6)).astype(np.float32)
@@ -34,21 +34,22 @@ def descended(kernel, bias, batches):
 
 @pytest.mark.parametrize("weights", [None, RNG.uniform(0.5, 2, (3, 50)).astype(np.float32)])
 def test_heads_trained_as_one_are_what_gradient_descent_gives_each_fold(weights):
-    heads, recipe = StackedHeads(head(), FOLDS, [FEATURES], TARGETS, LABELS, weights), kk.Recipe(batch_size=8)
+    heads = HeadStack(head(), FOLDS, [FEATURES], TARGETS, LABELS, weights)
     seen = []
     heads.train(
         keras.optimizers.SGD(0.5),
         keras.losses.CategoricalCrossentropy(),
         epochs=3,
         expected=np.ones(50),
-        recipe=recipe,
-        on_epoch=lambda epoch, losses, predictions: seen.append((losses, predictions)),
+        batch_size=8,
+        seed=0,
+        on_epoch=lambda epoch, averages, predictions: seen.append((averages, predictions)),
     )
     for number, fold in enumerate((0, 1, 2)):
         kernel, bias, batches = *(value.astype(np.float64) for value in head().get_weights()), []
         counts = np.ones(50) if weights is None else weights[number]
         for epoch in range(3):
-            rows, counted = (part.numpy()[:, number] for part in heads._batches(epoch, np.ones(50), recipe))
+            rows, counted = (part.numpy()[:, number] for part in heads._batches(epoch, np.ones(50), 8, 0))
             chosen = [part[used > 0] for part, used in zip(rows, counted, strict=True)]
             assert sorted(np.concatenate(chosen)) == np.flatnonzero(fold != FOLDS).tolist()
             batches += [(part, counts[part]) for part in chosen if len(part)]
@@ -62,8 +63,8 @@ def test_heads_trained_as_one_are_what_gradient_descent_gives_each_fold(weights)
 
 
 def test_a_row_is_seen_in_every_view(workspace):
-    heads = StackedHeads(head(), FOLDS, [FEATURES, 2 * FEATURES], TARGETS, LABELS)
-    rows = np.concatenate([heads._batches(epoch, np.ones(50), kk.Recipe())[0].numpy().ravel() for epoch in range(20)])
+    heads = HeadStack(head(), FOLDS, [FEATURES, 2 * FEATURES], TARGETS, LABELS)
+    rows = np.concatenate([heads._batches(epoch, np.ones(50), 32, 0)[0].numpy().ravel() for epoch in range(20)])
     assert set(rows) == set(range(100))
 
 

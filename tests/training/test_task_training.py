@@ -6,6 +6,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 import kagglekit as kk
+from kagglekit.predictions import metrics
 
 IMAGES, DIGITS = load_digits(return_X_y=True)
 IMAGES = np.rint(IMAGES.reshape(-1, 8, 8) * 255 / 16).astype(np.uint8)
@@ -14,12 +15,13 @@ BINS = np.arange(10)
 
 SETS = {"even": (0, 2, 4, 6, 8), "large": (5, 6, 7, 8, 9), "round": (0, 6, 8, 9)}
 LABELS = {
+    "ordinal": DIGITS.tolist(),
     "multi_label": [[name for name, digits in SETS.items() if digit in digits] for digit in DIGITS],
     "regression": (1000 + 10.0 * DIGITS).tolist(),
     "distribution": np.exp(-((BINS - DIGITS[:, None]) ** 2) / 2),
 }
 # What a constant, the best one, scores: macro F1 of "all have every label", the deviation, the mean distribution's EMD
-WORSE_THAN = {"multi_label": 0.9, "regression": 14.0, "distribution": 0.12}
+WORSE_THAN = {"ordinal": 0.8, "multi_label": 0.9, "regression": 14.0, "distribution": 0.12}
 
 
 @pytest.mark.parametrize("task", LABELS)
@@ -29,7 +31,7 @@ def test_every_task_is_learnt_and_submitted(task, workspace, quick_recipe):
     assert comp.task == task
     folds = kk.assign_folds(comp, n_splits=2)
     run = kk.cross_validate(comp, folds, quick_recipe.replace(epochs=8))
-    assert run.score > WORSE_THAN[task] if task == "multi_label" else run.score < WORSE_THAN[task]
+    assert metrics.better(comp.metric, run.score, WORSE_THAN[task])
     predictions = kk.predict(run)
     assert predictions.task == task
     assert predictions.score == pytest.approx(run.score, rel=0.1)
@@ -39,11 +41,14 @@ def test_every_task_is_learnt_and_submitted(task, workspace, quick_recipe):
     if task == "multi_label":
         assert written.columns.tolist() == ["id", "even", "large", "round"]
         assert ((written["even"] > 0.5) == (truth % 2 == 0)).mean() > 0.9
+    elif task == "ordinal":
+        assert comp.metric == "quadratic_weighted_kappa"
+        assert np.abs(written["label"] - truth).mean() < 0.5
     elif task == "regression":
         assert np.abs(written["label"] - 1000 - 10 * truth).mean() < 12
     else:
         assert (written[[str(number) for number in BINS]].to_numpy().argmax(axis=1) == truth).mean() > 0.8
-    assert f"true {comp.class_names[0]}" in run.oof
+    assert ("predicted" if comp.task.one_label else f"true {comp.class_names[0]}") in run.oof
 
 
 def test_stacked_channels_and_sampling_are_trained_on(workspace, quick_recipe):

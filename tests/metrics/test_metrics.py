@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from kagglekit.predictions.metrics import METRICS, better, per_class, score
+from kagglekit.metrics import METRICS, better, per_class, score
 
-ONE_LABEL = [name for name, (_, _, tasks) in METRICS.items() if "single_label" in tasks]
+ONE_LABEL = [name for name, metric in METRICS.items() if metric.fits("single_label")]
 LABELS = [0, 0, 0, 1, 1, 2]
 PROBABILITIES = [
     [0.7, 0.2, 0.1],  # 0, right
@@ -70,7 +70,7 @@ def test_order_of_rows_and_numbering_of_classes_change_nothing(metric, rows):
 def test_certain_and_right_beats_everything(metric, rows):
     labels, probabilities = rows
     best = score(metric, labels, np.eye(5)[labels])
-    assert best == pytest.approx(1 if METRICS[metric][1] else 0, abs=1e-12)
+    assert best == pytest.approx(1 if METRICS[metric].higher_is_better else 0, abs=1e-12)
     assert better(metric, best, score(metric, labels, probabilities))
 
 
@@ -84,15 +84,12 @@ def test_log_loss_normalises_rows():
     assert score("log_loss", [1], [[1.0, 3.0]]) == pytest.approx(-math.log(0.75), rel=1e-12)
 
 
-@pytest.mark.parametrize("metric", METRICS)
-def test_better_follows_the_direction_and_is_never_true_of_nan(metric):
-    high, low = (0.9, 0.1) if METRICS[metric][1] else (0.1, 0.9)
-    assert better(metric, high, low)
-    assert not better(metric, low, high)
-    assert not better(metric, high, high)
-    assert not better(metric, float("nan"), low)
-    assert better(metric, low, float("nan"))
-    assert not better(metric, float("nan"), float("nan"))
+@pytest.mark.filterwarnings("ignore:The y_pro")
+def test_log_loss_of_a_row_of_zeros_is_that_of_one_that_is_certain_and_wrong():
+    given = [[0.0, 0.0], [0.2, 0.8]]
+    expected = (52 * math.log(2) - math.log(0.8)) / 2
+    assert score("log_loss", [0, 1], given) == pytest.approx(expected, rel=1e-12)
+    assert reference.log_loss([0, 1], given) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -177,14 +174,52 @@ def test_scikit_learn_agrees_on_ranks_and_grades(seed):
     )
 
 
+def test_kappa_goes_by_the_grades_values_where_all_are_whole_numbers():
+    """Classes 0, 1, 2, 4. Squares: 2 for 4 is 4; by chance 9 + 3 + 5 + 33 = 50 over the 16 pairs."""
+    labels, said = np.array([0, 1, 2, 3]), np.eye(4)[[0, 1, 2, 2]]
+    expected = 1 - (4 / 4) / (50 / 16)
+    for names in (["0", "1", "2", "4"], ["0.0", "1.0", "2.0", "4."], [0, 1, 2, 4]):
+        found = score("quadratic_weighted_kappa", labels, said, class_names=names)
+        assert found == pytest.approx(expected, rel=1e-12), names
+    values, places = np.array([0, 1, 2, 4]), np.arange(4)
+    for names, grades, known in (
+        (["0", "1", "2", "4"], values, range(5)),  # the empty grade 3 keeps its place
+        (["-3", "1", "2", "40"], np.array([-3, 1, 2, 40]), range(-3, 41)),
+        (["none", "mild", "severe", "4"], places, range(4)),
+        (["0", "0.33", "0.67", "1"], places, range(4)),
+        (None, places, range(4)),
+    ):
+        rng = np.random.default_rng(0)
+        rows, given = rng.integers(0, 4, 50), rng.dirichlet(np.ones(4), 50)
+        theirs = reference.cohen_kappa_score(
+            grades[rows], grades[given.argmax(axis=1)], labels=list(known), weights="quadratic"
+        )
+        ours = score("quadratic_weighted_kappa", rows, given, class_names=names)
+        assert ours == pytest.approx(theirs, rel=1e-12), names
+
+
+def test_kappa_of_several_numbers_is_their_mean():
+    labels, values = np.array([[0, 2], [1, 1], [2, 0]]), np.array([[0.1, 0.0], [0.9, 1.2], [2.0, 2.4]])
+    assert score("quadratic_weighted_kappa", labels, values, "regression") == pytest.approx((1 + -1) / 2, abs=1e-12)
+
+
+def test_class_names_must_be_one_for_each_output():
+    with pytest.raises(ValueError, match="expected 3 class names, one for each output, got 2"):
+        score("accuracy", LABELS, PROBABILITIES, class_names=["a", "b"])
+
+
 def test_metric_of_another_task_is_refused_with_those_that_fit():
     with pytest.raises(ValueError, match=r"'emd' is not for the task 'single_label'; expected one of \['accuracy'"):
         score("emd", [0], [[1.0, 0.0]])
 
 
-def test_auc_of_rows_that_are_all_alike_is_refused():
-    with pytest.raises(ValueError, match="needs rows of a class and rows of another"):
-        score("auc", [1, 1], [[0.5, 0.5], [0.2, 0.8]])
+@pytest.mark.parametrize("metric", ["auc", "average_precision"])
+def test_a_ranking_of_rows_that_are_all_alike_is_nan_and_says_why(metric):
+    alike = "is not defined on these 2 rows and counts as NaN: it needs rows of a class and rows of another"
+    with pytest.warns(UserWarning, match=alike):
+        assert math.isnan(score(metric, [1, 1], [[0.5, 0.5], [0.2, 0.8]]))
+    with pytest.warns(UserWarning, match=alike):
+        assert math.isnan(score(metric, [[1, 0], [1, 0]], [[0.5, 0.5], [0.2, 0.8]], "multi_label"))
 
 
 @pytest.mark.parametrize("seed", range(3))
