@@ -101,6 +101,11 @@ class Folders:
         return self.root / "arrays"
 
     @property
+    def scan_file(self):
+        """What one decode of each raw image gave."""
+        return self.root / "scan.npz"
+
+    @property
     def notebooks(self):
         """Executed notebooks."""
         return self.root / "notebooks"

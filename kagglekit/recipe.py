@@ -150,6 +150,10 @@ class Recipe:
         """Return a copy with some knobs changed; an unknown name raises with the nearest one."""
         return Recipe.from_dict(self.to_dict() | changes)
 
+    def at_size(self, image_size):
+        """Return a copy for one of the image sizes that training goes through."""
+        return self.replace(image_size=image_size, first_sizes=())
+
     def to_dict(self):
         """Return the knobs as a dict of plain values, `reasons` included."""
         return plain(dataclasses.asdict(self))

@@ -189,7 +189,7 @@ def _colours(image):
     if image.mode == "I":
         values = np.asarray(image, np.float32).clip(0)
         image = Image.fromarray((values * (255 / max(values.max(), 1))).astype(np.uint8))
-    pixels = np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=2.0))
+    pixels = np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=1.0))
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 

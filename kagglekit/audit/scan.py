@@ -105,7 +105,7 @@ def _is_known(lines, name, stamp):
 def _lines(comp):
     """Return the path of the competition's cache and its lines, empty where there are none that can be used."""
     global _latest
-    path = comp.workspace / "scan.npz"
+    path = comp.folders.scan_file
     origin = [_VERSION, PIL.__version__, sources.MAX_PIXELS]
     if _latest[0] != (path, origin):
         _latest = (path, origin), _read(path, origin)

@@ -106,7 +106,7 @@ def eval_dataset(records, recipe, parts, *, view="identity", cache=False, parall
         view: a test-time view, see `kagglekit.augment.views.VIEWS`; or an integer from 0: the picture as the recipe's
             policy augments it in the pass of that number.
         cache: True keeps the batches of the first pass for the next ones, in memory, if they fit in a quarter of what
-            is free now: for a held-out fold that is read after each epoch. A path keeps them in files of that name.
+            is free now: for a held-out fold that is read after each epoch.
         parallel_calls: batches that are made side by side, in threads of this process. Defaults to the number of
             processors, at most 16, in worker processes where the pictures are worth their start.
 
@@ -129,13 +129,14 @@ def eval_dataset(records, recipe, parts, *, view="identity", cache=False, parall
     return _in_order(records, recipe, parts, answers, spec, view=view, cache=cache, parallel_calls=parallel_calls)
 
 
-def validation_dataset(records, recipe, folds, *, cache=True, parallel_calls=None):
+def validation_dataset(records, recipe, folds, *, parallel_calls=None):
     """Make the batches of held-out folds as `model.fit` and Keras Tuner take them for `validation_data`.
 
-    The rows of `eval_dataset`, each exactly once, with targets as the loss takes them in place of labels and ids.
+    The rows of `eval_dataset`, each exactly once, with targets as the loss takes them in place of labels and ids. They
+    are cached in memory, if they fit, for the epochs that follow.
 
     Args:
-        records, recipe, cache, parallel_calls: as `eval_dataset` takes them.
+        records, recipe, parallel_calls: as `eval_dataset` takes them.
         folds: a fold's number, or a list of them.
 
     Returns:
@@ -162,7 +163,7 @@ def validation_dataset(records, recipe, folds, *, cache=True, parallel_calls=Non
     def answers(labels, image_ids):
         return (records.task.one_hot(labels, len(records.class_names)),)
 
-    return _in_order(records, recipe, folds, answers, spec, cache=cache, parallel_calls=parallel_calls)
+    return _in_order(records, recipe, folds, answers, spec, cache=True, parallel_calls=parallel_calls)
 
 
 def _in_order(records, recipe, parts, answers, spec, *, view="identity", cache=False, parallel_calls=None):
@@ -179,8 +180,8 @@ def _in_order(records, recipe, parts, answers, spec, *, view="identity", cache=F
     numbers = tf.data.Dataset.range(-(-len(labels) // recipe.batch_size))
     dataset = _side_by_side(batch, numbers, (_inputs_spec(columns, batches), *spec), parallel_calls)
     values = len(labels) * np.prod(batches.shape[1:])
-    if not isinstance(cache, bool) or (cache and 4 * values < _free_memory() / 4):
-        dataset = dataset.cache("" if cache is True else str(cache)).prefetch(1)
+    if cache and 4 * values < _free_memory() / 4:
+        dataset = dataset.cache().prefetch(1)
     return dataset
 
 

@@ -3,6 +3,12 @@
 They are started by a plain command line, so a notebook or a script needs no `if __name__ == "__main__"`, they load no
 TensorFlow, and they end with the process that started them. Handing work over takes a tenth of a millisecond, where
 joblib's executors take one to two: a batch of pictures takes a few.
+
+Google's grain 0.2.18 (Apache-2.0) could read and decode in their place: it maps any function over row numbers. But its
+`mp_prefetch` starts new processes for each pass over the data, 4 s before the first batch against 0.2 s of these, which
+stay, and it copies batches, which here are written into memory that is shared and used again. 720 photographs augmented
+at 224x224 by the same function in two processes: 180 images/s against 410 after the first batch, the median of three
+alternating passes on two busy cores. It has no wheels for Macs of Intel's.
 """
 
 import atexit

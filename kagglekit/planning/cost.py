@@ -29,7 +29,7 @@ def plan(comp, recipe, n_splits=5):
     names = comp.class_names
 
     def build(size):
-        return model_from_recipe(len(names), recipe.replace(image_size=size, first_sizes=()), task=comp.task)
+        return model_from_recipe(len(names), recipe.at_size(size), task=comp.task)
 
     setup = Setup(recipe, build, task=comp.task, class_names=names)
     timing = Timing(setup, rows=len(comp.train), n_splits=n_splits)

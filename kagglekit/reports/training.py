@@ -56,10 +56,10 @@ def plot_history(run, *, axes=None):
             ax.plot(mean.index, mean, color=colour, label=label, marker="o", markersize=3)
         _mark_stages(ax, history)
         ax.set(
+            title=f"{name}: mean of {history['fold'].nunique()} folds and each fold",
             xlabel="epoch",
             ylabel=name,
         )
-        ax.set_title(f"{name}: mean of {history['fold'].nunique()} folds and each fold", pad=20)  # above the stages
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.legend(frameon=False)
         sns.despine(ax=ax)
@@ -117,17 +117,14 @@ def plot_trials(trials, *, metric=None):
 
 
 def _mark_stages(ax, history):
-    """A dashed line with a name where a stage begins."""
+    """A dashed line where a stage begins, with its name along it: names side by side would run into each other."""
     first = history[history["fold"] == history["fold"].iloc[0]]
+    if first["stage"].nunique() < 2:
+        return
     for stage, epochs in first.groupby("stage", sort=False)["epoch"]:
-        if first["stage"].nunique() > 1:
-            ax.axvline(epochs.min() - 0.5, color="grey", linestyle="--", linewidth=0.8)
-            ax.text(
-                epochs.min() - 0.4,
-                1.0,
-                stage,
-                transform=ax.get_xaxis_transform(),
-                fontsize=8,
-                color="grey",
-                va="bottom",
-            )
+        begin = epochs.min() - 0.5
+        ax.axvline(begin, color="grey", linestyle="--", linewidth=0.8, zorder=0)
+        ax.annotate(
+            stage, (begin, 1), xycoords=ax.get_xaxis_transform(), xytext=(3, -3), textcoords="offset points",
+            rotation=90, fontsize=8, color="grey", ha="left", va="top", zorder=0,
+        )  # fmt: skip

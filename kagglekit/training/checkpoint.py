@@ -43,7 +43,3 @@ class Checkpoint:
     def finish_stage(self, rows):
         """Go on to the next stage; `rows` are the history of the one that is done."""
         self.stage, self.history, self.arrays, self.values = self.stage + 1, self.history + rows, {}, {}
-
-    def remove(self):
-        """Remove the file: the fold is complete."""
-        self._path.unlink(missing_ok=True)

@@ -60,7 +60,7 @@ class Setup:
         encoder = fitted_encoder(records, recipe)
 
         def build(size):
-            sized = recipe.replace(image_size=size, first_sizes=())
+            sized = recipe.at_size(size)
             with seeds_from(recipe.seed):
                 if build_model:
                     return build_model(classes, sized)

@@ -4,12 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from kagglekit.models.losses import LOSSES
+from kagglekit.models.losses import LOSSES, make_loss
 from kagglekit.tasks import TASKS
 
 OPTIONS = {
-    "class_balanced": {"class_counts": [5, 3, 2, 1]},
-    "weighted_cross_entropy": {"class_weights": [1, 2, 3, 4], "gamma": 2.0},
     "distillation": {"divergence": "js"},
     "earth_movers": {"squared": True},
 }
@@ -83,6 +81,45 @@ def test_certain_predictions_have_finite_losses_and_gradients(name, task):
         result = gradient(lambda values: loss(targets, predicted(name, task, values)), certain)
         assert np.isfinite(result).all()
         assert np.isfinite(float(loss(targets, predicted(name, task, certain))))
+
+
+@pytest.mark.parametrize(("name", "task"), WITH_LOGITS)
+def test_infinite_and_huge_logits_have_finite_losses_and_gradients(name, task):
+    loss, inf = make(name, from_logits=True), np.inf
+    targets = batch(task)[0][:3]
+    for row in (
+        [0, -inf, 1, -inf], [0, -inf, -inf, -inf], [-inf] * 4, [0, inf, 1, 0], [inf, inf, -inf, 1], [inf] * 4,
+        [1e38, -1e38, 0, 5], [-3e38] * 4,
+    ):  # fmt: skip
+        for logits in (np.tile(row, (3, 1)), np.stack([np.roll(row, by) for by in range(3)])):
+            logits = logits.astype("float32")
+            assert np.isfinite(float(loss(targets, logits))), row
+            assert np.isfinite(gradient(lambda values: loss(targets, values), logits)).all(), row
+    spoilt = np.tile(np.float32([0, np.nan, 1, 0]), (3, 1))
+    assert np.isnan(float(loss(targets, spoilt)))  # training that has gone wrong must say so
+
+
+@pytest.mark.parametrize(("name", "task"), [case for case in CASES if case[1] != "regression"])
+def test_probabilities_of_exactly_0_and_1_have_finite_losses_and_gradients(name, task):
+    loss, targets = make(name), batch(task)[0][:3]
+    for values in (np.zeros((3, 4)), np.ones((3, 4)), np.eye(4)[[0, 2, 1]], np.eye(4)[[3, 3, 3]]):
+        values = values.astype("float32")
+        assert np.isfinite(float(loss(targets, values))), values
+        assert np.isfinite(gradient(lambda predictions: loss(targets, predictions), values)).all(), values
+
+
+@pytest.mark.parametrize(("name", "task"), CASES)
+def test_a_loss_takes_what_every_loss_of_keras_takes(name, task):
+    targets, numbers = batch(task)
+    values = predicted(name, task, numbers)
+    options = OPTIONS.get(name, {})
+    loss = make_loss(name, task=task, name="mine", reduction="sum", dtype="float64", **options)
+    assert loss.name == "mine"
+    result = loss(targets, values)
+    expected = np.asarray(make_loss(name, task=task, reduction=None, **options)(targets, values))
+    assert float(result) == pytest.approx(expected.sum(), rel=1e-5)
+    if keras.backend.backend() != "jax":  # which has no float64 unless it is asked for
+        assert keras.backend.standardize_dtype(result.dtype) == "float64"
 
 
 @pytest.mark.parametrize(("name", "task"), WITH_LOGITS)

@@ -11,16 +11,16 @@ import keras
 from kagglekit._checks import check_choice
 from kagglekit.models.losses.categorical import (
     BiTempered,
+    CategoricalCrossentropy,
+    CategoricalFocalCrossentropy,
     Distillation,
     GeneralizedCrossentropy,
     SparsemaxLoss,
     SymmetricCrossentropy,
-    WeightedCrossentropy,
-    class_balanced,
     sparsemax,
 )
 from kagglekit.models.losses.cosine import ArcFace
-from kagglekit.models.losses.multilabel import Asymmetric, SoftF1
+from kagglekit.models.losses.multilabel import Asymmetric, BinaryCrossentropy, BinaryFocalCrossentropy, SoftF1
 from kagglekit.models.losses.ordered import EarthMovers, QuadraticKappa
 from kagglekit.tasks import SINGLE_LABEL, find_task
 
@@ -28,6 +28,10 @@ __all__ = [
     "ArcFace",
     "Asymmetric",
     "BiTempered",
+    "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
     "Distillation",
     "EarthMovers",
     "GeneralizedCrossentropy",
@@ -36,18 +40,14 @@ __all__ = [
     "SoftF1",
     "SparsemaxLoss",
     "SymmetricCrossentropy",
-    "WeightedCrossentropy",
-    "class_balanced",
     "make_loss",
     "sparsemax",
 ]
 
 LOSSES = {
-    "cross_entropy": keras.losses.CategoricalCrossentropy,
-    "weighted_cross_entropy": WeightedCrossentropy,
-    "class_balanced": class_balanced,
+    "cross_entropy": CategoricalCrossentropy,
     # alpha weighs the two classes of a detector; for several classes it would only scale the loss
-    "focal": partial(keras.losses.CategoricalFocalCrossentropy, alpha=1.0),
+    "focal": partial(CategoricalFocalCrossentropy, alpha=1.0),
     "sparsemax": SparsemaxLoss,
     "generalized_cross_entropy": GeneralizedCrossentropy,
     "symmetric_cross_entropy": SymmetricCrossentropy,
@@ -58,8 +58,8 @@ LOSSES = {
     "earth_movers": EarthMovers,
     "distillation": Distillation,
     "kl_divergence": keras.losses.KLDivergence,
-    "binary_cross_entropy": keras.losses.BinaryCrossentropy,
-    "binary_focal": partial(keras.losses.BinaryFocalCrossentropy, apply_class_balancing=True),
+    "binary_cross_entropy": BinaryCrossentropy,
+    "binary_focal": partial(BinaryFocalCrossentropy, apply_class_balancing=True),
     "asymmetric": Asymmetric,
     "soft_f1": SoftF1,
     "mean_squared_error": keras.losses.MeanSquaredError,
@@ -68,15 +68,16 @@ LOSSES = {
 }
 
 
-def make_loss(name="auto", *, task=SINGLE_LABEL, label_smoothing=0.0, **options):
+def make_loss(loss="auto", *, task=SINGLE_LABEL, label_smoothing=0.0, **options):
     """Make a loss by name.
 
     Args:
-        name: a key of `LOSSES` that is for the task, or `"auto"`: cross-entropy (its binary form for several labels),
+        loss: a key of `LOSSES` that is for the task, or `"auto"`: cross-entropy (its binary form for several labels),
             or the mean squared error of a regression.
         task: a `kagglekit.tasks.Task` or its name.
         label_smoothing: share of certain targets that is spread, 0 to less than 1; distributions and numbers stay.
-        **options: arguments of the loss, for example `gamma=2.0`, `class_counts=[30, 10]`, `from_logits=True`.
+        **options: arguments of the loss, for example `gamma=2.0` or `from_logits=True`, and those of every Keras loss:
+            `name`, `reduction`, `dtype`.
 
     Returns:
         `keras.losses.Loss`.
@@ -86,17 +87,17 @@ def make_loss(name="auto", *, task=SINGLE_LABEL, label_smoothing=0.0, **options)
 
     Example:
 
-    >>> make_loss("focal", gamma=3.0).name
-    'categorical_focal_crossentropy'
+    >>> make_loss("focal", gamma=3.0, name="focal_3").name
+    'focal_3'
     >>> make_loss("asymmetric")
     Traceback (most recent call last):
     ValueError: the loss 'asymmetric' is not for the task 'single_label'; expected one of ['cross_entropy', ...
     """
     task = find_task(task)
-    name = task.losses[0] if name == "auto" else name
-    check_choice("loss", name, LOSSES)
-    if name not in task.losses:
-        raise ValueError(f"the loss {name!r} is not for the task {task!r}; expected one of {list(task.losses)}")
+    loss = task.losses[0] if loss == "auto" else loss
+    check_choice("loss", loss, LOSSES)
+    if loss not in task.losses:
+        raise ValueError(f"the loss {loss!r} is not for the task {task!r}; expected one of {list(task.losses)}")
     if task.smooths_labels:
         options["label_smoothing"] = label_smoothing
-    return LOSSES[name](**options)
+    return LOSSES[loss](**options)

@@ -1,69 +1,34 @@
-"""Losses for one class a row: weighted, sparse, robust against wrong labels, and of a teacher."""
+"""Losses for one class a row: sparse, robust against wrong labels, and of a teacher."""
+
+import math
 
 import keras
 from keras import ops
 
 from kagglekit._checks import check_choice
-from kagglekit.models.losses.base import ClassLoss, power, safe_log
+from kagglekit.models.losses.base import ClassLoss, FiniteKerasLoss, finite_logits, safe_log
 
 _serializable = keras.saving.register_keras_serializable("kagglekit")
 
 
 @_serializable
-class WeightedCrossentropy(ClassLoss):
-    """Cross-entropy, `-sum_c w_c y_c (1 - p_c)^gamma ln p_c`, with a weight for each class and focal damping.
-
-    Without weights and with `gamma` 0 it is the cross-entropy, of class numbers as well as of soft targets.
-
-    Args:
-        class_weights: one number a class, or None.
-        gamma: focal exponent (Lin et al., "Focal Loss for Dense Object Detection", 2017, equation 4); 0 is off.
-        **kwargs: `from_logits`, `label_smoothing`, `reduction`, `name`, see `ClassLoss`.
+class CategoricalCrossentropy(FiniteKerasLoss, keras.losses.CategoricalCrossentropy):
+    """Keras's, with finite losses for infinite logits and for rows without any probability.
 
     Example:
 
-    >>> loss = WeightedCrossentropy([1.0, 3.0])
-    >>> round(float(loss([0, 1], [[0.5, 0.5], [0.5, 0.5]])), 4)  # (1 + 3) / 2 times ln 2
-    1.3863
+    >>> loss = CategoricalCrossentropy(from_logits=True)
+    >>> round(float(loss([[1.0, 0.0, 0.0]], [[0.0, 0.0, float("-inf")]])), 4)  # ln 2
+    0.6931
     """
 
-    options = ("class_weights", "gamma")
 
-    def __init__(self, class_weights=None, gamma=0.0, *, name="weighted_cross_entropy", **kwargs):
-        super().__init__(name=name, **kwargs)
-        self.class_weights = None if class_weights is None else [float(weight) for weight in class_weights]
-        self.gamma = gamma
+@_serializable
+class CategoricalFocalCrossentropy(FiniteKerasLoss, keras.losses.CategoricalFocalCrossentropy):
+    """Keras's, with finite losses for infinite logits and for rows without any probability.
 
-    def rows(self, targets, log_probabilities):
-        weights = 1.0 if self.class_weights is None else ops.convert_to_tensor(self.class_weights, "float32")
-        damping = power(1 - ops.exp(log_probabilities), self.gamma)
-        return -ops.sum(weights * targets * damping * log_probabilities, axis=-1)
-
-
-def class_balanced(class_counts, beta=0.999, gamma=0.0, *, name="class_balanced", **kwargs):
-    """Make a cross-entropy whose classes weigh the inverse of their effective number of rows.
-
-    Args:
-        class_counts: rows of each class, 1 or more.
-        beta: 0 is no weighting, towards 1 it becomes 1 / rows.
-        gamma: focal exponent, 0 is off.
-        name, **kwargs: as in `WeightedCrossentropy`.
-
-    Returns:
-        `WeightedCrossentropy`; the mean weight of a row is 1.
-
-    Example:
-
-    >>> class_balanced([30, 10], beta=0.0).class_weights
-    [1.0, 1.0]
-
-    Reference: Cui et al., "Class-Balanced Loss Based on Effective Number of Samples", 2019, equation 2.
+    Reference: Lin et al., "Focal Loss for Dense Object Detection", 2017, equation 4.
     """
-    if not all(count >= 1 for count in class_counts):
-        raise ValueError(f"expected one row or more of every class, got class_counts {list(class_counts)}")
-    weights = [(1 - beta) / (1 - beta**count) for count in class_counts]
-    mean = sum(weight * count for weight, count in zip(weights, class_counts, strict=True)) / sum(class_counts)
-    return WeightedCrossentropy([weight / mean for weight in weights], gamma, name=name, **kwargs)
 
 
 def sparsemax(logits):
@@ -75,7 +40,7 @@ def sparsemax(logits):
         logits: float tensor `(..., classes)`.
 
     Returns:
-        Tensor of the same shape; every row sums to 1.
+        Tensor of the same shape; every row sums to 1. A logit of -inf has the probability 0.
 
     Example:
 
@@ -84,8 +49,7 @@ def sparsemax(logits):
 
     Reference: Martins, Astudillo, "From Softmax to Sparsemax", 2016, algorithm 1.
     """
-    logits = ops.convert_to_tensor(logits)
-    logits = logits - ops.max(logits, axis=-1, keepdims=True)
+    logits = finite_logits(ops.convert_to_tensor(logits))
     falling = -ops.sort(-logits, axis=-1)
     sums = ops.cumsum(falling, axis=-1)
     rank = ops.cast(ops.arange(1, logits.shape[-1] + 1), logits.dtype)
@@ -277,7 +241,7 @@ class Distillation(ClassLoss):
         if self.divergence == "kl":
             apart = _divergence(teacher, student)
         else:
-            middle = ops.logaddexp(teacher, student) - ops.log(2.0)
+            middle = ops.logaddexp(teacher, student) - math.log(2)
             apart = (_divergence(teacher, middle) + _divergence(student, middle)) / 2
         return self.temperature**2 * apart
 

@@ -20,7 +20,7 @@ class ArcFace(ClassLoss):
         scale: what the cosines are multiplied by.
         margin: radians.
         plain: share of the cross-entropy without a margin that is mixed in, 0 to 1. Recursion's winner took 0.8.
-        **kwargs: `label_smoothing`, `reduction`, `name`, see `ClassLoss`; smoothing does not weaken the margin.
+        **kwargs: `label_smoothing`, `reduction`, `name`, `dtype`, see `ClassLoss`; smoothing leaves the margin alone.
 
     Example:
 

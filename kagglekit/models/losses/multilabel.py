@@ -3,9 +3,34 @@
 import keras
 from keras import ops
 
-from kagglekit.models.losses.base import LabelLoss, power
+from kagglekit.models.losses.base import LOWEST, FiniteKerasLoss, LabelLoss, power
 
 _serializable = keras.saving.register_keras_serializable("kagglekit")
+
+
+class _FiniteBinary(FiniteKerasLoss):
+    def finite(self, logits):
+        return ops.clip(logits, LOWEST, -LOWEST)
+
+
+@_serializable
+class BinaryCrossentropy(_FiniteBinary, keras.losses.BinaryCrossentropy):
+    """Keras's, with finite losses for infinite logits.
+
+    Example:
+
+    >>> loss = BinaryCrossentropy(from_logits=True)
+    >>> float(loss([[1.0, 0.0]], [[float("inf"), float("-inf")]]))
+    0.0
+    """
+
+
+@_serializable
+class BinaryFocalCrossentropy(_FiniteBinary, keras.losses.BinaryFocalCrossentropy):
+    """Keras's, with finite losses for infinite logits.
+
+    Reference: Lin et al., "Focal Loss for Dense Object Detection", 2017, equation 5.
+    """
 
 
 @_serializable
@@ -17,7 +42,7 @@ class Asymmetric(LabelLoss):
     Args:
         gamma_positive, gamma_negative: focal exponents of the present and the absent labels.
         margin: probability up to which an absent label costs nothing, 0 to less than 1.
-        **kwargs: `from_logits`, `label_smoothing`, `reduction`, `name`, see `LabelLoss`.
+        **kwargs: `from_logits`, `label_smoothing`, `reduction`, `name`, `dtype`, see `LabelLoss`.
 
     Example:
 
@@ -66,6 +91,6 @@ class SoftF1(LabelLoss):
     def rows(self, targets, log_present, log_absent):
         present = ops.exp(log_present)
         wrong = present * (1 - targets) + (1 - present) * targets
-        rows = ops.cast(ops.shape(targets)[0], "float32")
+        rows = ops.cast(ops.shape(targets)[0], targets.dtype)
         total = ops.sum(2 * present * targets + wrong, axis=0, keepdims=True)
         return ops.mean(rows * wrong / ops.maximum(total, 1e-7), axis=-1)

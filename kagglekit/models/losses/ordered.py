@@ -14,7 +14,7 @@ class EarthMovers(ClassLoss):
 
     Args:
         squared: leave the root out; the gradient then fades as the distributions meet.
-        **kwargs: `from_logits`, `label_smoothing`, `reduction`, `name`, see `ClassLoss`.
+        **kwargs: `from_logits`, `label_smoothing`, `reduction`, `name`, `dtype`, see `ClassLoss`.
 
     Example:
 
@@ -59,7 +59,7 @@ class QuadraticKappa(ClassLoss):
 
     def rows(self, targets, log_probabilities):
         probabilities = ops.exp(log_probabilities)
-        grades = ops.arange(targets.shape[-1], dtype="float32") / (targets.shape[-1] - 1)
+        grades = ops.arange(targets.shape[-1], dtype=targets.dtype) / (targets.shape[-1] - 1)
         weights = (grades[:, None] - grades[None, :]) ** 2
         observed = ops.sum(ops.matmul(targets, weights) * probabilities, axis=-1)
         truth, said = ops.mean(targets, axis=0), ops.mean(probabilities, axis=0)

@@ -143,7 +143,7 @@ class FineTuning(Stage):
 
     def batches(self, fold):
         """Return a function from the number of the first epoch to batches without end, of all rows but a fold's."""
-        setup, recipe = self.setup, self._recipe_at_size()
+        setup, recipe = self.setup, self.setup.recipe.at_size(self.size)
         return lambda first: train_dataset(setup.records, recipe, setup.others(fold), start_epoch=first)
 
     def predictor(self, fold):
@@ -151,11 +151,8 @@ class FineTuning(Stage):
         setup = self.setup
         if not setup.holds_out(fold):
             return setup.nothing
-        dataset = eval_dataset(setup.records, self._recipe_at_size(), fold, cache=True)
+        dataset = eval_dataset(setup.records, self.setup.recipe.at_size(self.size), fold, cache=True)
         return partial(predict_rows, setup.infer(self.size), dataset)
-
-    def _recipe_at_size(self):
-        return self.setup.recipe.replace(image_size=self.size, first_sizes=())
 
     def _network(self):
         """Return the compiled network, as new but for its traced functions."""
