@@ -128,8 +128,7 @@ def test_the_source_is_part_of_a_runs_identity(run, comp, folds, recipe):
 
     changed = kk.Metric(mean_doubt, higher_is_better=False, name="mean doubt")
     assert changed.key != DOUBT.key
-    records = kk.open_records(run.info["records"])
-    names = [open_run(_with(comp, metric), folds, recipe, records).name for metric in (DOUBT, changed)]
+    names = [open_run(_with(comp, metric), folds, recipe, run.records()).name for metric in (DOUBT, changed)]
     assert names[0] == run.name != names[1]
     partial = [functools.partial(mean_doubt, power=power) for power in (1, 2)]
     keys = [kk.Metric(function, higher_is_better=True, name="powered").key for function in partial]
