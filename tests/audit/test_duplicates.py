@@ -284,7 +284,9 @@ def test_all_files_of_a_picture_count_and_labels_may_be_tuples(photographs):
     train = comp.train.assign(
         source=pd.Series(rows, dtype=object), label=pd.Series([("x",), ("x",), (), ("x", "y"), (), ()], dtype=object)
     )
-    groups = kk.duplicate_groups(dataclasses.replace(comp, train=train, task="multi_label", classes=("x", "y")))
+    groups = kk.duplicate_groups(
+        dataclasses.replace(comp, train=train, task="multi_label", metric=None, classes=("x", "y"))
+    )
     exact = [pair[:2] for pair in groups.attrs["pairs"] if pair[2] == "exact"]
     assert exact == [("00000", "00002")]
     assert groups["00000"] == groups["00002"]

@@ -67,7 +67,7 @@ def test_pictures_come_in_order_and_a_damaged_one_is_none(make_competition):
 
 def regression(comp, values):
     train = comp.train.assign(label=pd.Series(values, index=comp.train.index, dtype=object))
-    return dataclasses.replace(comp, train=train, task="regression", classes=None)
+    return dataclasses.replace(comp, train=train, task="regression", metric=None, classes=None)
 
 
 @pytest.mark.parametrize("values", ["spread", "tied", "few", "close", "constant"])
@@ -92,7 +92,11 @@ def test_every_number_is_in_one_class_and_classes_rise(digits, values):
 def test_an_image_with_several_labels_is_in_several_classes(digits):
     labels = [("a", "b"), ("b",), ()] * (len(digits.train) // 3)
     comp = dataclasses.replace(
-        digits, train=digits.train.assign(label=pd.Series(labels)), task="multi_label", classes=("a", "b", "c")
+        digits,
+        train=digits.train.assign(label=pd.Series(labels)),
+        task="multi_label",
+        metric=None,
+        classes=("a", "b", "c"),
     )
     rows = rows_of_class(comp)
     assert list(rows) == ["b", "a"]

@@ -172,14 +172,14 @@ def test_groups_gaps_and_the_lack_of_test_images_are_said(digits, report):
 
 def test_every_task_has_its_verdict(digits, report):
     numbers = digits.train["label"].astype(float)
-    regression = relabelled(digits, numbers.tolist(), task="regression")
+    regression = relabelled(digits, numbers.tolist(), task="regression", metric=None)
     table = kk.describe_data(regression, report)
     assert "targets from 0 to 9" in line(table, "targets")[0]
     assert "right fifth of the targets" in line(table, "fine-grained")[0]
     assert "balance" not in set(table["topic"])
 
     multi = relabelled(digits, [tuple({"0": [], "1": ["one"]}.get(x, ["many", "one"])) for x in digits.train["label"]],
-                       task="multi_label")  # fmt: skip
+                       task="multi_label", metric=None)  # fmt: skip
     table = kk.describe_data(multi, report)
     zeros = int((digits.train["label"] == "0").sum())
     assert line(table, "labels")[0] == f"{zeros} images have no label at all"
@@ -187,7 +187,7 @@ def test_every_task_has_its_verdict(digits, report):
 
     shares = [tuple(np.eye(3)[int(x) % 3]) for x in digits.train["label"]]
     train = digits.train.assign(label=pd.Series(shares, index=digits.train.index))
-    distribution = dataclasses.replace(digits, train=train, task="distribution", classes=("1", "2", "3"))
+    distribution = dataclasses.replace(digits, train=train, task="distribution", metric=None, classes=("1", "2", "3"))
     table = kk.describe_data(distribution, report)
     assert "means of the distributions from 1 to 3" in line(table, "targets")[0]
     assert table.attrs["easy_first"]

@@ -38,12 +38,12 @@ def of_task(comp, task):
     values = comp.train["label"].astype(int)
     if task == "multi_label":
         labels = [tuple(name for name, has in (("odd", v % 2), ("large", v > 4)) if has) for v in values]
-        return with_labels(comp, labels, task=task)
+        return with_labels(comp, labels, task=task, metric=None)
     if task == "regression":
-        return with_labels(comp, values.astype(float), task=task)
+        return with_labels(comp, values.astype(float), task=task, metric=None)
     if task == "distribution":
         shares = [tuple(np.eye(3)[v % 3] * 0.7 + 0.1) for v in values]
-        return with_labels(comp, shares, task=task, classes=("1", "2", "3"))
+        return with_labels(comp, shares, task=task, metric=None, classes=("1", "2", "3"))
     return comp
 
 

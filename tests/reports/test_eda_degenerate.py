@@ -43,7 +43,7 @@ def competition(kind):
     }.get(kind, {})
     if changes:
         train["label"] = changes.pop("label")
-    return dataclasses.replace(comp, train=train, test=test, **changes)
+    return dataclasses.replace(comp, train=train, test=test, metric=None, **changes)
 
 
 KINDS = ("one size", "one colour", "no test", "one label", "no label", "one target", "one distribution", "unreadable")
