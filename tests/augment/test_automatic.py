@@ -87,7 +87,7 @@ def test_more_magnitude_is_more_change_for_every_operation(ranges):
         for negative in (False, True):
             values = [automatic.graded(name, level / 10, ranges, negative=negative) for level in range(11)]
             pictures = [automatic.apply_steps(image, [(name, value)], OPS) for value in values]
-            distances = [np.abs(picture.astype(int) - image).mean() for picture in pictures]
+            distances = [np.abs(sample.astype(int) - image).mean() for sample in pictures]
             assert all(later >= earlier for earlier, later in pairwise(distances)), name
             assert distances[-1] > distances[0] or name in ("AutoContrast", "Equalize")
 
@@ -95,20 +95,20 @@ def test_more_magnitude_is_more_change_for_every_operation(ranges):
 @pytest.mark.parametrize(
     ("name", "value", "reference"),
     [
-        ("Identity", 0, lambda picture: picture),
-        ("Brightness", 0.5, lambda picture: ImageEnhance.Brightness(picture).enhance(1.5)),
-        ("Color", -0.5, lambda picture: ImageEnhance.Color(picture).enhance(0.5)),
-        ("Contrast", -0.9, lambda picture: ImageEnhance.Contrast(picture).enhance(0.1)),
-        ("Sharpness", 0.9, lambda picture: ImageEnhance.Sharpness(picture).enhance(1.9)),
-        ("Posterize", 4, lambda picture: ImageOps.posterize(picture, 4)),
-        ("Solarize", 100.0, lambda picture: ImageOps.solarize(picture, 100)),
+        ("Identity", 0, lambda sample: sample),
+        ("Brightness", 0.5, lambda sample: ImageEnhance.Brightness(sample).enhance(1.5)),
+        ("Color", -0.5, lambda sample: ImageEnhance.Color(sample).enhance(0.5)),
+        ("Contrast", -0.9, lambda sample: ImageEnhance.Contrast(sample).enhance(0.1)),
+        ("Sharpness", 0.9, lambda sample: ImageEnhance.Sharpness(sample).enhance(1.9)),
+        ("Posterize", 4, lambda sample: ImageOps.posterize(sample, 4)),
+        ("Solarize", 100.0, lambda sample: ImageOps.solarize(sample, 100)),
         ("AutoContrast", 0, ImageOps.autocontrast),
         ("Equalize", 0, ImageOps.equalize),
         ("Invert", 0, ImageOps.invert),
-        ("Rotate", 90.0, lambda picture: picture.rotate(90)),
-        ("TranslateX", 0.25, lambda picture: picture.transform((64, 64), Image.Transform.AFFINE, (1, 0, -16, 0, 1, 0),
+        ("Rotate", 90.0, lambda sample: sample.rotate(90)),
+        ("TranslateX", 0.25, lambda sample: sample.transform((64, 64), Image.Transform.AFFINE, (1, 0, -16, 0, 1, 0),
                                                                fillcolor=(128,) * 3)),
-        ("TranslateY", -0.25, lambda picture: picture.transform((64, 64), Image.Transform.AFFINE, (1, 0, 0, 0, 1, 16),
+        ("TranslateY", -0.25, lambda sample: sample.transform((64, 64), Image.Transform.AFFINE, (1, 0, 0, 0, 1, 16),
                                                                 fillcolor=(128,) * 3)),
     ],
 )  # fmt: skip

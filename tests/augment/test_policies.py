@@ -49,12 +49,12 @@ def test_a_policy_keeps_the_picture_a_picture_and_follows_its_seed(policy, chann
     for dtype, strength in ((np.uint8, 1.0), (np.uint8, 4.0), (np.float32, 1.0)):
         pictures = set()
         for seed in range(8):
-            picture = result(policy, seed, image.astype(dtype), strength=strength)
-            assert picture.shape == (48, 48, channels)
-            assert picture.dtype == dtype
-            assert 0 <= picture.min() <= picture.max() <= 255
-            np.testing.assert_array_equal(picture, result(policy, seed, image.astype(dtype), strength=strength))
-            pictures.add(picture.tobytes())
+            changed = result(policy, seed, image.astype(dtype), strength=strength)
+            assert changed.shape == (48, 48, channels)
+            assert changed.dtype == dtype
+            assert 0 <= changed.min() <= changed.max() <= 255
+            np.testing.assert_array_equal(changed, result(policy, seed, image.astype(dtype), strength=strength))
+            pictures.add(changed.tobytes())
         assert len(pictures) == (1 if policy == "none" else 8)
 
 
@@ -79,7 +79,7 @@ def test_a_policy_flips_half_of_the_pictures_if_it_names_the_flip_and_else_none(
     ramp = np.repeat(np.expand_dims(ramp, 1 - axis), 16, axis=1 - axis)[..., None]
     pictures = [result([pair for pair in POLICIES[policy] if pair[0] != "erasing_mean"], seed, ramp, (16, 16))
                 for seed in range(80)]  # fmt: skip
-    ends = [picture.mean(axis=(1 - axis, 2))[[0, -1]] for picture in pictures]
+    ends = [changed.mean(axis=(1 - axis, 2))[[0, -1]] for changed in pictures]
     falls = sum(last < first for first, last in ends)
     assert 22 < falls < 58 if op in dict(POLICIES[policy]) else falls == 0
 
@@ -155,9 +155,9 @@ def test_the_melanoma_policy_holds_its_published_numbers():
 def test_the_medical_policy_casts_no_colour():
     grey = np.repeat(PHOTO[..., :1], 3, axis=2)
     for seed in range(20):
-        picture = result("medical", seed, grey)
-        np.testing.assert_array_equal(picture[..., 0], picture[..., 1])
-        np.testing.assert_array_equal(picture[..., 0], picture[..., 2])
+        changed = result("medical", seed, grey)
+        np.testing.assert_array_equal(changed[..., 0], changed[..., 1])
+        np.testing.assert_array_equal(changed[..., 0], changed[..., 2])
 
 
 def test_dihedral_turns_squares_eight_ways_and_oblong_pictures_four():

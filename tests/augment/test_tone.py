@@ -20,9 +20,9 @@ IMAGES = {
 }
 REFERENCES = {
     "posterize": [(lambda image, bits=bits: tone.posterize(image, bits),
-                   lambda picture, bits=bits: ImageOps.posterize(picture, bits)) for bits in range(1, 9)],
+                   lambda sample, bits=bits: ImageOps.posterize(sample, bits)) for bits in range(1, 9)],
     "solarize": [(lambda image, at=at: tone.solarize(image, at),
-                  lambda picture, at=at: ImageOps.solarize(picture, at)) for at in (0, 1, 100, 128, 255, 256)],
+                  lambda sample, at=at: ImageOps.solarize(sample, at)) for at in (0, 1, 100, 128, 255, 256)],
     "invert": [(tone.invert, ImageOps.invert)],
     "autocontrast": [(tone.autocontrast, ImageOps.autocontrast)],
     "equalize": [(tone.equalize, ImageOps.equalize)],

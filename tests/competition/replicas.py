@@ -7,7 +7,7 @@ import pandas as pd
 from PIL import Image
 
 
-def picture(label, number, size=(40, 36), mode="RGB"):
+def make_image(label, number, size=(40, 36), mode="RGB"):
     """A picture that shows its label: brightness by a hash of it, a wave and noise by the number."""
     rng = np.random.default_rng([zlib.crc32(str(label).encode()), number])
     level = 40 + zlib.crc32(str(label).encode()) % 170
@@ -19,7 +19,7 @@ def picture(label, number, size=(40, 36), mode="RGB"):
 
 def save(path, label, number, **options):
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture(label, number, **options).save(path)
+    make_image(label, number, **options).save(path)
 
 
 def write(folder, name, rows, columns):
@@ -94,7 +94,7 @@ def fashion(folder):
     for name, rows in (("train", 20), ("test", 6)):
         lines = []
         for number in range(rows):
-            pixels = np.asarray(picture(number % 4, number + 1000 * (name == "test"), (28, 28), "L"))
+            pixels = np.asarray(make_image(number % 4, number + 1000 * (name == "test"), (28, 28), "L"))
             lines.append([number % 4, *pixels.ravel().tolist()])
         columns = ["label", *(f"pixel{number}" for number in range(1, 785))]
         write(folder, f"fashion-mnist_{name}.csv", lines, columns)

@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 from PIL import Image
-from replicas import cdiscount, fashion, picture
+from replicas import cdiscount, fashion, make_image
 
 import kagglekit as kk
 from kagglekit._tfrecord import frame
@@ -15,7 +15,7 @@ from kagglekit.competition.sources import read_bytes, read_pixels, size_of
 
 def encoded(label, number):
     stored = io.BytesIO()
-    picture(label, number).save(stored, "JPEG", quality=90)
+    make_image(label, number).save(stored, "JPEG", quality=90)
     return stored.getvalue()
 
 
@@ -126,7 +126,7 @@ def test_pixels_of_a_csv_are_those_of_its_lines(tmp_path, workspace):
     fashion(tmp_path / "fashionmnist")
     comp = kk.load_competition(tmp_path / "fashionmnist")
     for number, source in enumerate(comp.train["source"]):
-        expected = np.asarray(picture(number % 4, number, (28, 28), "L"))
+        expected = np.asarray(make_image(number % 4, number, (28, 28), "L"))
         np.testing.assert_array_equal(read_pixels(comp.root, source)[..., 0], expected)
     assert comp.train["label"].tolist()[:5] == ["0", "1", "2", "3", "0"]
 

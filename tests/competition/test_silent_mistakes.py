@@ -5,13 +5,13 @@ import io
 import numpy as np
 import pandas as pd
 import pytest
-from replicas import fashion, picture, save
+from replicas import fashion, make_image, save
 from test_containers import write_tfrecords
 
 import kagglekit as kk
 
 
-def pictures(folder, names, label="x"):
+def save_images(folder, names, label="x"):
     for number, name in enumerate(names):
         save(folder / name, label, number)
 
@@ -22,8 +22,8 @@ def table(folder, text, name="train.csv"):
 
 
 def test_numbers_keep_the_order_of_their_columns(tmp_path, workspace):
-    pictures(tmp_path / "c" / "train", [f"{n}.png" for n in range(8)])
-    pictures(tmp_path / "c" / "test", ["8.png"])
+    save_images(tmp_path / "c" / "train", [f"{n}.png" for n in range(8)])
+    save_images(tmp_path / "c" / "test", ["8.png"])
     table(tmp_path / "c", "id,y,x\n" + "".join(f"{n},{100 + n / 4},{n / 8 + 0.5}\n" for n in range(8)))
     table(tmp_path / "c", "id,y,x\n8,0,0\n", "sample_submission.csv")
     comp = kk.load_competition(tmp_path / "c")
@@ -34,7 +34,7 @@ def test_numbers_keep_the_order_of_their_columns(tmp_path, workspace):
 
 
 def test_bins_keep_the_order_of_the_table(tmp_path):
-    pictures(tmp_path / "images", ["a.png", "b.png"])
+    save_images(tmp_path / "images", ["a.png", "b.png"])
     bins = [str(n) for n in range(1, 11)]
     table(tmp_path, f"id,{','.join(bins)}\na,{'1,' * 9}0\nb,{'0,' * 9}5\n")
     table(tmp_path, f"id,{','.join(sorted(bins))}\n" + "".join(f"a,{'0.1,' * 9}0.1\n"), "sample_submission.csv")
@@ -52,7 +52,7 @@ def test_ordered_classes_keep_the_presets_order(make_competition):
 
 def test_test_channels_follow_the_training_template(tmp_path):
     for part in ("train", "test"):
-        pictures(tmp_path / part, [f"{part}1_{colour}.png" for colour in ("red", "green", "blue")])
+        save_images(tmp_path / part, [f"{part}1_{colour}.png" for colour in ("red", "green", "blue")])
     table(tmp_path, "id,label\ntrain1,x\n")
     table(tmp_path, "id,label\ntest1,x\n", "sample_submission.csv")
     preset = kk.Preset(train_images="train/{id}_{channel}.png", channels=("blue", "red"), task="multi_label")
@@ -61,8 +61,8 @@ def test_test_channels_follow_the_training_template(tmp_path):
 
 
 def test_rows_of_differing_channels_are_refused(tmp_path):
-    pictures(tmp_path / "train", [f"a_w{n}.png" for n in (1, 2, 10)] + [f"b_w{n}.png" for n in (1, 2, 10)])
-    pictures(tmp_path / "test", ["c_w1.png", "c_w2.png"])
+    save_images(tmp_path / "train", [f"a_w{n}.png" for n in (1, 2, 10)] + [f"b_w{n}.png" for n in (1, 2, 10)])
+    save_images(tmp_path / "test", ["c_w1.png", "c_w2.png"])
     table(tmp_path, "id,label\na,x\nb,y\n")
     table(tmp_path, "id,label\nc,x\n", "sample_submission.csv")
     with pytest.raises(ValueError, match=r"rows have \[2, 3\] files each"):
@@ -77,8 +77,8 @@ def test_rows_of_differing_channels_are_refused(tmp_path):
 @pytest.mark.parametrize(("train", "test"), [("Training", "Testing"), ("TRAIN", "Test"), ("train", "test")])
 def test_train_and_test_are_no_classes_in_any_spelling(tmp_path, train, test):
     for label in ("cat", "dog"):
-        pictures(tmp_path / train / label, ["1.jpg", "2.jpg"])
-    pictures(tmp_path / test, ["7.jpg"])
+        save_images(tmp_path / train / label, ["1.jpg", "2.jpg"])
+    save_images(tmp_path / test, ["7.jpg"])
     comp = kk.load_competition(tmp_path)
     assert (comp.class_names, len(comp.train), len(comp.test)) == (["cat", "dog"], 4, 1)
 
@@ -86,7 +86,7 @@ def test_train_and_test_are_no_classes_in_any_spelling(tmp_path, train, test):
 def test_folders_and_files_that_are_not_read_are_named(tmp_path):
     for part in ("train", "valid"):
         for label in ("cat", "dog"):
-            pictures(tmp_path / part / label, ["1.jpg"])
+            save_images(tmp_path / part / label, ["1.jpg"])
     (tmp_path / "train" / "cat" / "2.jfif").write_bytes(b"")
     with pytest.warns(UserWarning, match=r"that are not read: 'valid'") as caught:
         kk.load_competition(tmp_path)
@@ -94,8 +94,8 @@ def test_folders_and_files_that_are_not_read_are_named(tmp_path):
 
 
 def test_a_missing_picture_is_never_taken_from_another_folder(tmp_path):
-    pictures(tmp_path / "train", ["0.png", "1.png"])
-    pictures(tmp_path / "masks", ["2.png"])
+    save_images(tmp_path / "train", ["0.png", "1.png"])
+    save_images(tmp_path / "masks", ["2.png"])
     table(tmp_path, "id,label\n0,x\n1,y\n2,x\n")
     with pytest.raises(FileNotFoundError, match="no image file for 1 of 3 ids: '2'"):
         kk.load_competition(tmp_path)
@@ -119,7 +119,7 @@ def test_a_group_that_cannot_be_kept_is_refused_and_one_of_a_pixel_csv_is_kept(t
 
 
 def test_pixel_rows_are_paired_by_their_own_ids(tmp_path, workspace):
-    pixels = [np.asarray(picture(n, n, (8, 8), "L")).ravel() for n in range(5)]
+    pixels = [np.asarray(make_image(n, n, (8, 8), "L")).ravel() for n in range(5)]
     header = ",".join(f"pixel{n}" for n in range(64))
     rows = [f"{n % 2},{','.join(map(str, pixels[n]))}" for n in range(3)]
     table(tmp_path / "p", f"label,{header}\n" + "\n".join(rows) + "\n")
@@ -137,7 +137,7 @@ def test_pixel_rows_are_paired_by_their_own_ids(tmp_path, workspace):
 
 
 def test_one_hot_columns_called_by_numbers_are_no_pixels(tmp_path):
-    pictures(tmp_path / "train", ["a.png", "b.png"])
+    save_images(tmp_path / "train", ["a.png", "b.png"])
     classes = [str(n) for n in range(100)]
     table(tmp_path, f"id,{','.join(classes)}\na,1{',0' * 99}\nb,{'0,' * 99}1\n")
     comp = kk.load_competition(tmp_path)
@@ -163,7 +163,7 @@ def test_records_of_several_values_and_words_that_hold_test_are_told_apart(tmp_p
     import tensorflow as tf
 
     stored = io.BytesIO()
-    picture("a", 1).save(stored, "JPEG")
+    make_image("a", 1).save(stored, "JPEG")
     rows = [{"id": f"{n}".encode(), "image": stored.getvalue(), "class": n % 2} for n in range(4)]
     write_tfrecords(tmp_path / "data" / "train" / "latest-4.tfrec", rows)
     comp = kk.load_competition(tmp_path / "data")
@@ -201,7 +201,7 @@ def test_an_open_quotation_mark_and_a_missing_header_are_refused(make_competitio
 
 def test_predictions_of_rows_are_not_averaged_again(tmp_path, workspace):
     """Image ids and submission ids are both small numbers: which is meant is remembered, not guessed."""
-    pictures(tmp_path / "c" / "images", [f"{n}.png" for n in range(1, 9)])
+    save_images(tmp_path / "c" / "images", [f"{n}.png" for n in range(1, 9)])
     table(tmp_path / "c", "product,image,label\n2,1,x\n2,2,x\n3,3,y\n3,4,y\n")
     table(tmp_path / "c", "product,image\n6,5\n6,6\n5,7\n5,8\n", "test.csv")
     table(tmp_path / "c", "product,label\n5,x\n6,x\n", "sample_submission.csv")

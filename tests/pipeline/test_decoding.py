@@ -18,7 +18,7 @@ PHOTO = Image.fromarray(load_sample_images().images[0])  # china.jpg, 427 x 640
 RECIPE = kk.Recipe(backbone="small_cnn", weights=None, image_size=16, record_size=32, batch_size=4, policy="none")
 
 
-def pictures(rows, channels, dtype, size=(16, 16), seed=0):
+def make_images(rows, channels, dtype, size=(16, 16), seed=0):
     return np.random.default_rng(seed).integers(0, np.iinfo(dtype).max + 1, (rows, *size, channels), dtype)
 
 
@@ -35,7 +35,7 @@ def test_every_row_of_every_kind_comes_out_once_in_order_with_its_pixels(
     workspace, monkeypatch, dtype, channels, shard_rows, batch_size
 ):
     monkeypatch.setattr(write, "SHARD_ROWS", shard_rows)
-    pixels, labels = pictures(11, channels, dtype), list("abcabcabcab")
+    pixels, labels = make_images(11, channels, dtype), list("abcabcabcab")
     comp = kk.from_arrays(pixels, labels, pixels[:5], name="kinds")
     records = kk.write_records(comp, [row % 2 for row in range(11)])
     recipe = RECIPE.replace(channels=channels, batch_size=batch_size)
@@ -51,7 +51,7 @@ def test_every_row_of_every_kind_comes_out_once_in_order_with_its_pixels(
 
 @pytest.mark.parametrize(("channels", "dtype"), [(1, np.uint8), (6, np.uint16)])
 def test_training_sees_the_same_pixels(workspace, channels, dtype):
-    pixels = pictures(11, channels, dtype)
+    pixels = make_images(11, channels, dtype)
     records = kk.write_records(
         kk.from_arrays(pixels, list("abcabcabcab"), name="kinds"), [row % 2 for row in range(11)]
     )
@@ -65,8 +65,8 @@ def test_training_sees_the_same_pixels(workspace, channels, dtype):
 def test_sixteen_bits_beside_eight_bits_keep_their_range(workspace, tmp_path):
     folder = tmp_path / "mixed"
     folder.mkdir()
-    deep = pictures(1, 1, np.uint16)[0, ..., 0]
-    shallow = pictures(1, 1, np.uint8)[0, ..., 0]
+    deep = make_images(1, 1, np.uint16)[0, ..., 0]
+    shallow = make_images(1, 1, np.uint8)[0, ..., 0]
     Image.fromarray(deep).save(folder / "deep.png")
     Image.fromarray(shallow).save(folder / "shallow.png")
     Image.fromarray(np.full((16, 16), 255, np.uint8)).save(folder / "white.jpg")
@@ -80,10 +80,10 @@ def test_sixteen_bits_beside_eight_bits_keep_their_range(workspace, tmp_path):
 
 
 def test_channels_that_the_records_do_not_hold_are_refused(workspace):
-    four = kk.write_records(kk.from_arrays(pictures(4, 4, np.uint8), list("abab"), name="four"), [0] * 4)
+    four = kk.write_records(kk.from_arrays(make_images(4, 4, np.uint8), list("abab"), name="four"), [0] * 4)
     with pytest.raises(ValueError, match=r"pictures of 4 files a row; use recipe.replace\(channels=4\)"):
         kk.eval_dataset(four, RECIPE.replace(channels=3), 0)
-    one = kk.write_records(kk.from_arrays(pictures(4, 1, np.uint8), list("abab"), name="one"), [0] * 4)
+    one = kk.write_records(kk.from_arrays(make_images(4, 1, np.uint8), list("abab"), name="one"), [0] * 4)
     with pytest.raises(ValueError, match="one file a row, so channels must be 1 or 3, got 4"):
         kk.train_dataset(one, RECIPE.replace(channels=4), [0])
 
@@ -128,7 +128,7 @@ def reference(pixels, size, resize):
 @pytest.mark.parametrize("size", [(12, 20), (20, 9), (31, 31)])
 @pytest.mark.parametrize(("shape", "channels"), [((16, 16), 3), ((17, 30), 3), ((29, 13), 1), ((30, 21), 4)])
 def test_each_way_to_the_networks_size_is_the_plain_reference(workspace, resize, size, shape, channels):
-    pixels = pictures(3, channels, np.uint8, shape)
+    pixels = make_images(3, channels, np.uint8, shape)
     records = kk.write_records(kk.from_arrays(pixels, list("aba"), name="shapes"), [0] * 3, record_size=18)
     if min(shape) > 18:
         pixels = None  # stored smaller: compared with what is stored

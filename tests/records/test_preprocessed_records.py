@@ -16,17 +16,17 @@ from kagglekit.records.rows import RowReader
 PHOTO = np.asarray(Image.fromarray(load_sample_images().images[0]).resize((96, 64)))
 
 
-def competition(root, pictures, **columns):
+def competition(root, named, **columns):
     """`{file name: PIL image or list of them}`, all but the last of training; metadata as columns of all rows."""
     root.mkdir(exist_ok=True)
     sources = []
-    for name, images in pictures.items():
+    for name, images in named.items():
         several = isinstance(images, list)
         files = [f"{number}-{name}" for number in range(len(images))] if several else [name]
         for file, image in zip(files, images if several else [images], strict=True):
             image.save(root / file, exif=image.getexif())
         sources.append(tuple(files) if several else name)
-    names = list(pictures)
+    names = list(named)
     table = pd.DataFrame({"image_id": names, "id": names, "source": sources} | columns, dtype=object)
     train = table[:-1].assign(label=[str(number % 2) for number in range(len(names) - 1)])
     return kk.Competition("pre", root, train, table[-1:].reset_index(drop=True))
@@ -69,8 +69,8 @@ def test_steps_follow_each_other_and_the_reduction_comes_last(workspace, tmp_pat
 
 
 def test_a_jpeg_stays_a_jpeg_and_a_png_loses_nothing(workspace, tmp_path):
-    pictures = {"a.jpg": Image.fromarray(PHOTO), "b.png": Image.fromarray(PHOTO), "c.png": Image.fromarray(PHOTO)}
-    records = written(competition(tmp_path / "raw", pictures), preprocess=["circle_crop"])
+    named = {"a.jpg": Image.fromarray(PHOTO), "b.png": Image.fromarray(PHOTO), "c.png": Image.fromarray(PHOTO)}
+    records = written(competition(tmp_path / "raw", named), preprocess=["circle_crop"])
     jpeg, png = (bytes(next(iter(row))[:3]) for row in RowReader(records, 0).read(np.arange(2)))
     assert (jpeg, png) == (b"\xff\xd8\xff", b"\x89PN")
 
@@ -111,11 +111,11 @@ def test_other_boxes_are_other_records(workspace, tmp_path):
 
 def test_files_of_one_picture_are_preprocessed_together(workspace, tmp_path):
     planes = [Image.fromarray(np.ascontiguousarray(np.roll(PHOTO, shift, axis=1)[..., 0])) for shift in range(6)]
-    pictures = {f"{number}.png": planes for number in range(3)}
-    stored = pixels(written(competition(tmp_path / "raw", pictures), preprocess=["standardise_per_image"]))[0]
+    named = {f"{number}.png": planes for number in range(3)}
+    stored = pixels(written(competition(tmp_path / "raw", named), preprocess=["standardise_per_image"]))[0]
     np.testing.assert_array_equal(stored, PREPROCESS["standardise_per_image"](np.dstack(planes)))
     with pytest.raises(ValueError, match=r"0-0\.png \+ .* \(expected an RGB picture, got 6 channels"):
-        written(competition(tmp_path / "raw", pictures), preprocess=["hsv_mask"])
+        written(competition(tmp_path / "raw", named), preprocess=["hsv_mask"])
 
 
 def test_pictures_of_16_bits_are_refused_by_name(workspace, tmp_path):

@@ -15,12 +15,12 @@ SIDE = 128
 def test_an_edge_channel_costs_at_most_a_point_on_photographs(flowers, workspace):
     """The inflated stem starts as well as that of three channels: the edges are OpenCV's, of the grey picture."""
     rows = flowers.train
-    pictures = np.stack(
+    photos = np.stack(
         [cv2.resize(cv2.imread(str(flowers.root / source))[..., ::-1], (SIDE, SIDE)) for source in rows["source"]]
     )
-    edges = np.stack([cv2.Canny(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), 100, 200) for picture in pictures])
+    edges = np.stack([cv2.Canny(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), 100, 200) for picture in photos])
     scores = {}
-    for channels, images in ((3, pictures), (4, np.concatenate([pictures, edges[..., None]], axis=3))):
+    for channels, images in ((3, photos), (4, np.concatenate([photos, edges[..., None]], axis=3))):
         comp = kk.from_arrays(images, rows["label"].tolist(), name=f"flowers-{channels}")
         recipe = kk.suggest_recipe(comp, effort="standard").replace(image_size=SIDE, record_size=SIDE, policy="none")
         assert (recipe.channels, recipe.weights) == (channels, "imagenet")

@@ -42,7 +42,7 @@ def small_classifier(num_classes, recipe):
     )
 
 
-def pictures(run, parts):
+def images_of(run, parts):
     records = run.records()
     batches = [(images.numpy(), labels.numpy()) for images, labels, _ in eval_dataset(records, run.recipe, parts)]
     return tuple(np.concatenate(part) for part in zip(*batches, strict=True))
@@ -77,7 +77,7 @@ def test_so_is_a_refit_of_what_is_trained_on_a_frozen_part(digits, quick_recipe,
 
 
 def test_a_refit_learns_all_rows_and_keeps_its_network_and_history(refitted, quick_run):
-    images, labels = pictures(refitted, [0, 1, 2])
+    images, labels = images_of(refitted, [0, 1, 2])
     assert len(labels) == 1437
     assert (refitted.model("refit")([images]).numpy().argmax(axis=1) == labels).mean() > quick_run.score
     files = {path.name for path in refitted.fold_folder("refit").iterdir()}
@@ -125,7 +125,7 @@ def test_a_refit_ends_after_the_mean_of_the_folds_best_epochs(digits, quick_reci
 
 
 def test_the_chosen_networks_predict_the_test_rows_and_the_folds_all_others(refitted, quick_run):
-    images, _ = pictures(refitted, "test")
+    images, _ = images_of(refitted, "test")
     by_hand = {member: refitted.model(member)([images]) for member in (0, 1, 2, "refit")}
     stored = refitted.folder / "predictions"
     for networks, members, name in (

@@ -38,7 +38,7 @@ def read(folder, preset):
     if sample is not None:
         ids = sample.iloc[:, 0].tolist()
         found = find_pictures(ids, images, (place,), csv=sample_path, root=folder)
-        test = plain_rows(ids, [pictures[""] for pictures in found])
+        test = plain_rows(ids, [row_images[""] for row_images in found])
     else:
         test = plain_rows([image.removeprefix(f"{place}/") for image in images], images)
     id_column = "id" if sample is None else sample.columns[0]

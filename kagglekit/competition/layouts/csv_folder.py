@@ -79,16 +79,16 @@ def _rows(part, table, csv, taken, folder, preset, id_column, images, labels=())
         names = ("train", "test") if part == "test" else ("test", "train")
         place = re.sub(names[0], names[1], other, count=1)
     if len(table) and place and "{" in place:
-        pictures = fill_template(place, table, preset, csv=csv, root=folder, images=images, part=part)
+        row_images = fill_template(place, table, preset, csv=csv, root=folder, images=images, part=part)
     else:
         folders = (place,) if place else FOLDERS[part]
-        pictures = find_pictures(table[image_column], images, folders, csv=csv, root=folder, taken=taken)
-    numbers = [number for number, found in enumerate(pictures) for _ in found]
+        row_images = find_pictures(table[image_column], images, folders, csv=csv, root=folder, taken=taken)
+    numbers = [number for number, found in enumerate(row_images) for _ in found]
     table = table.iloc[numbers].reset_index(drop=True)
-    names = [name for found in pictures for name in found]
+    names = [name for found in row_images for name in found]
     image_ids = [f"{stem}_{name}" if name else stem for stem, name in zip(table[image_column], names, strict=True)]
     rows = pd.DataFrame({"image_id": image_ids, "id": table[id_column]}, dtype=object)
-    rows["source"] = pd.Series([source for found in pictures for source in found.values()], dtype=object)
+    rows["source"] = pd.Series([source for found in row_images for source in found.values()], dtype=object)
     if preset.group_column in table:
         rows["group"] = table[preset.group_column]
     used = {id_column, image_column, preset.group_column, *labels}

@@ -53,7 +53,7 @@ def find_pictures(names, images, folders, *, csv, root, taken=()):
             by_name.setdefault(pure.stem, []).append(path)
     # Beside a folder that is there no other is searched: a file of that name is another picture.
     named = any((Path(root) / folder).is_dir() for folder in folders if folder)
-    pictures, missing = [], []
+    row_images, missing = [], []
     for name in names:
         check_plain(name, csv, root)
         places = [str(PurePosixPath(folder) / name) for folder in folders]
@@ -64,15 +64,15 @@ def find_pictures(names, images, folders, *, csv, root, taken=()):
             found = inside or ([] if named else by_name.get(name, []))
         if len(found) > 1:
             raise ValueError(f"{csv}: id {name!r} means several files: {first_few(found)}; give ids as paths")
-        pictures += [{"": found[0]}] if found else []
+        row_images += [{"": found[0]}] if found else []
         missing += [] if found else [name]
-    if missing and not pictures:
-        pictures = _families(missing, [path for path in images if path not in taken], folders)
-        missing = [] if pictures else missing
+    if missing and not row_images:
+        row_images = _families(missing, [path for path in images if path not in taken], folders)
+        missing = [] if row_images else missing
     if missing:
-        raise missing_images(csv, len(missing), len(pictures) + len(missing), first_few(missing), root)
-    check_inside([source for found in pictures for source in found.values()], root)
-    return pictures
+        raise missing_images(csv, len(missing), len(row_images) + len(missing), first_few(missing), root)
+    check_inside([source for found in row_images for source in found.values()], root)
+    return row_images
 
 
 def _families(names, images, folders):

@@ -71,8 +71,8 @@ def _split(line, number, path):
 
 
 def _rows(paths, images, csv, folder):
-    pictures = find_pictures(paths, images, ("", "images"), csv=csv, root=folder)
-    return plain_rows(paths, [found[""] for found in pictures])
+    row_images = find_pictures(paths, images, ("", "images"), csv=csv, root=folder)
+    return plain_rows(paths, [found[""] for found in row_images])
 
 
 def _class_names(folder):

@@ -36,7 +36,7 @@ def fill_template(template, table, preset, *, csv, root, images, part):
             )
     names = preset.images if "image" in fields else ("",)
     channels = preset.channels if "channel" in fields else ("",)
-    exact, missing, pictures = set(images), [], []
+    exact, missing, row_images = set(images), [], []
     for cells in table[columns].itertuples(index=False, name=None):
         values = dict(zip(columns, cells, strict=True), part=part)
         for cell in cells:
@@ -46,8 +46,8 @@ def fill_template(template, table, preset, *, csv, root, images, part):
             paths = tuple(template.format(**values, image=name, channel=channel) for channel in channels)
             missing += [path for path in paths if path not in exact]
             found[name] = paths if "channel" in fields else paths[0]
-        pictures.append(found)
+        row_images.append(found)
     if missing:
         raise missing_images(csv, len(missing), len(table), first_few(missing), root)
-    check_inside([path for found in pictures for path in found.values()], root)
-    return pictures
+    check_inside([path for found in row_images for path in found.values()], root)
+    return row_images
