@@ -45,7 +45,7 @@ def generated(folder, count, size, goal):
     for number in range(count):
         waves = [np.sin(x * rng.normal() + y * rng.normal() + rng.uniform(0, 6)) for _ in range(3)]
         noise = rng.normal(size=(height, width, 1))
-        for _ in range(12 if number == 0 else 1):  # the first picture finds the grain that gives the size
+        for _ in range(12 if number == 0 else 1):  # the first image finds the grain that gives the size
             pixels = (127 + 90 * np.stack(waves, axis=-1) + grain * noise).clip(0, 255).astype(np.uint8)
             stored = io.BytesIO()
             Image.fromarray(pixels).save(stored, "JPEG", quality=85)

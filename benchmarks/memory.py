@@ -20,7 +20,7 @@ from PIL import Image
 import kagglekit as kk
 
 STEPS = ("write", "train", "predict")
-KINDS = 50  # different pictures; the rest are copies under other names
+KINDS = 50  # different images; the rest are copies under other names
 RECIPE = kk.Recipe(backbone="small_cnn", weights=None, image_size=32, record_size=160, batch_size=64)
 
 

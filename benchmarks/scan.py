@@ -19,13 +19,13 @@ import simplejpeg
 from PIL import Image, ImageFile
 
 import kagglekit as kk
-from kagglekit.audit import likeness
+from kagglekit.audit import similarity
 
 FILES, FEW, REPEATS, HASHES = 20_000, 5_000, 5, 60_000
 
 
 def write_files(folder):
-    """Write FILES JPEGs of 224x224 pixels and about 12 KB: 500 pictures, each in as many files as needed."""
+    """Write FILES JPEGs of 224x224 pixels and about 12 KB: 500 images, each in as many files as needed."""
     rng = np.random.default_rng(0)
     contents = []
     for _ in range(500):
@@ -109,12 +109,12 @@ def resident(field):
 
 
 def drawn():
-    """Return thumbnails of HASHES different pictures."""
+    """Return thumbnails of HASHES different images."""
     rng = np.random.default_rng(1)
-    thumbnails = np.empty((HASHES, len(likeness.CROPS), likeness.SIDE, likeness.SIDE), np.uint8)
+    thumbnails = np.empty((HASHES, len(similarity.CROPS), similarity.SIDE, similarity.SIDE), np.uint8)
     for row in thumbnails:
         grid = rng.integers(0, 256, rng.integers(6, 24, 2), dtype=np.uint8)
-        row[:] = likeness.thumbnails(Image.fromarray(grid).resize((64, 64), 3))
+        row[:] = similarity.thumbnails(Image.fromarray(grid).resize((64, 64), 3))
     return thumbnails
 
 
@@ -136,7 +136,7 @@ def main():
             for files in (FEW, FILES)
         ]
     thumbnails = drawn()
-    search = seconds(likeness.near_pairs, thumbnails)
+    search = seconds(similarity.near_pairs, thumbnails)
     check, whole, theirs = (statistics.median(column) for column in zip(*times, strict=True))
     print(f"{FILES} JPEGs of 224x224 pixels, {size / 1000:.1f} KB, {os.cpu_count()} threads, median of {REPEATS}")
     print(f"check_images, the first decode       {FILES / check:8.0f} images/s")

@@ -31,11 +31,11 @@ def first_few(items, most=5):
 
 
 def check_unique(what, ids):
-    """Raise `ValueError` that names the first ids which stand more than once."""
+    """Raise `ValueError` that names the first ids which occur more than once."""
     seen, twice = set(), {}
     for identifier in ids:
         if identifier in seen:
             twice[identifier] = None
         seen.add(identifier)
     if twice:
-        raise ValueError(f"expected every {what} once, but {first_few(twice)} stand more than once; remove the copies")
+        raise ValueError(f"expected every {what} once, but {first_few(twice)} occur more than once; remove the copies")

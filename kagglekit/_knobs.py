@@ -122,7 +122,7 @@ def check_knobs(recipe):
             what = "a whole number" if kind is int else "a number"
             raise ValueError(f"expected {knob} to be {what} from {low:g} to {high:g}, got {value!r}")
     if recipe.metadata and recipe.mix != "none":
-        raise ValueError(f"{list(recipe.metadata)} cannot be mixed as pictures are; use mix='none', not {recipe.mix!r}")
+        raise ValueError(f"{list(recipe.metadata)} cannot be mixed as images are; use mix='none', not {recipe.mix!r}")
     if recipe.loss != "auto" and recipe.loss.startswith("arcface") != (recipe.head == "cosine"):
         raise ValueError(
             "expected the losses 'arcface' and 'arcface_mixture' with head='cosine' alone, got "
@@ -143,7 +143,7 @@ def check_knobs(recipe):
     if recipe.cached_views and (whole or recipe.first_sizes or recipe.mix != "none"):
         raise ValueError(
             "expected cached_views=0 where all layers are trained (weights=None or unfrozen_layers of 1), sizes change "
-            "(first_sizes) or pictures are mixed (mix): nothing that is kept would hold"
+            "(first_sizes) or images are mixed (mix): nothing that is kept would hold"
         )
     if recipe.frozen_epochs + recipe.epochs == 0:
         raise ValueError("expected frozen_epochs or epochs to be at least 1, got 0 for both")

@@ -11,7 +11,7 @@ KAGGLE_ROOT = Path("/kaggle")
 
 
 def on_kaggle():
-    """Tell whether this process runs in a Kaggle notebook."""
+    """Return whether this process runs in a Kaggle notebook."""
     return "KAGGLE_KERNEL_RUN_TYPE" in os.environ
 
 

@@ -40,7 +40,7 @@ def row_generator(seed, epoch, row, copy=0):
         copy: 0, or the number of the row's repetition in the epoch, below 2^23 - 1; or `AUGMENTED_PASS`.
 
     Returns:
-        `numpy.random.Generator`, good until this thread asks for the next one: making one anew costs as much as a warp.
+        `numpy.random.Generator`, good until this thread asks for the next one: a new one costs as much as a warp.
 
     Reference: Philox, a counter-based generator: any key gives a stream of its own (Salmon et al., "Parallel Random
     Numbers: As Easy as 1, 2, 3", SC 2011).

@@ -26,15 +26,15 @@ class Recipe:
         resize: `"squash"` (both sides to the network's, whatever the shape), `"short_side_crop"` (the largest part of
             the network's shape: its middle in evaluation, anywhere in training) or `"letterbox"` (all of it, and grey).
         record_size: short side of the stored images, pixels; larger images are reduced once, none is enlarged.
-        preprocess: what is done to every picture, of train and test, when records are written, as in
+        preprocess: what is done to every image, of train and test, when records are written, as in
             `kk.write_records`: a list of names, or of pairs of a name and a dict of arguments. An exported network does
             not contain it: do the same to what it is given.
         numeric, categorical: names of columns of train and test that the network sees beside the pixels, as numbers and
-            as categories; gaps and values that training never saw are allowed. Their pictures cannot be mixed.
+            as categories; gaps and values that training never saw are allowed. Their images cannot be mixed.
         batch_size: images a step.
         policy: name of an augmentation policy, see `kagglekit.augment.POLICIES`, or a list of ops with their
             strengths such as `[["flip_horizontal", 0.5], ["rotation", 15]]`.
-        mix: `"none"`, or how pictures of a batch are mixed with their labels, see `kagglekit.augment.mix.MIXES`.
+        mix: `"none"`, or how images of a batch are mixed with their labels, see `kagglekit.augment.mix.MIXES`.
         augment_strength: factor on the policy's strengths; 0 switches it off, 1 is the policy as it stands.
         augment_warmup: epochs of fine-tuning over which the strength rises to that, in equal steps; 0 for none.
         unmixed_epochs: last epochs, in which nothing is mixed.
@@ -49,12 +49,12 @@ class Recipe:
         epochs: epochs of fine-tuning (or of training from scratch).
         learning_rate: peak learning rate of fine-tuning.
         first_sizes: image sizes that fine-tuning begins with, such as `(128, 160)`, for equal parts of its epochs:
-            small pictures cost a fraction and regularise.
+            small images cost a fraction and regularise.
         unfrozen_layers: share of the backbone's layers, counted from the head, that fine-tuning trains, 0 to 1; several
             such as `(0.2, 0.5, 1.0)`, which must not fall, unfreeze it step by step, for equal parts of the epochs.
         cached_views: keep what the layers below the trained ones give for the images and that many augmented passes,
-            and fine-tune from there: frozen layers are computed once for all folds and epochs. 0 computes them anew
-            from each augmented picture.
+            and fine-tune from there: frozen layers are computed once for all folds and epochs. 0 computes them again
+            from each augmented image.
         dropout: share of the pooled features that is dropped before the head, 0 to less than 1.
         pooling: `"avg"`, `"max"`, `"concat"` (both) or `"gem"` (generalised mean with a learnt power).
         head: `"linear"`, `"cosine"` (for a loss with a margin) or `"ordinal"` (classes in an order, such as grades).
@@ -179,7 +179,7 @@ class Recipe:
         try:
             values = yaml.safe_load(Path(path).read_text("utf-8"))
         except yaml.YAMLError as error:
-            raise ValueError(f"{path} is no valid YAML: {error}") from error
+            raise ValueError(f"{path} is not valid YAML: {error}") from error
         if not isinstance(values, dict):
             raise ValueError(f"expected lines `knob: value` in {path}, got {type(values).__name__}")
         for knob, *_ in RANGES:

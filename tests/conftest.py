@@ -47,7 +47,7 @@ def flowers():
 
 
 def write_photo(path, seed, size=(48, 40), mode="RGB"):
-    """Write a smooth picture that looks like no other: a few coloured waves. `size` is (width, height)."""
+    """Write a smooth image that looks like no other: a few coloured waves. `size` is (width, height)."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0 : size[1], 0 : size[0]] / 10
     waves = [np.sin(x * rng.normal() + y * rng.normal() + rng.uniform(0, 6)) for _ in range(3)]

@@ -123,7 +123,7 @@ def test_long_lists_are_cut_with_their_number():
 
 def test_copies_are_named_once_each():
     _checks.check_unique("id", ["a", "b"])
-    with pytest.raises(ValueError, match="every id once, but 'b', 'a' stand more than once; remove the copies"):
+    with pytest.raises(ValueError, match="every id once, but 'b', 'a' occur more than once; remove the copies"):
         _checks.check_unique("id", ["a", "b", "b", "b", "a"])
 
 

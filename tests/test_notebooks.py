@@ -108,7 +108,7 @@ def test_doctor_says_what_the_machine_has(own_environment):
 
 
 def test_a_small_competition_goes_from_raw_files_to_a_checked_submission(own_environment, workspace, make_competition):
-    """Tiny grey pictures whose ids are like `00012`, whose classes are `NA`, `01` and `2`."""
+    """Tiny grey images whose ids are like `00012`, whose classes are `NA`, `01` and `2`."""
     labels = [("NA", "01", "2")[number % 3] for number in range(30)]
     folder = make_competition(ids=[f"{n:05d}" for n in range(30)], labels=labels, test_ids=("NA", "007"), size=(12, 12))
     (folder / "train" / "00003.jpg").write_bytes(b"no image")  # taken out, by name
@@ -124,9 +124,9 @@ def test_a_small_competition_goes_from_raw_files_to_a_checked_submission(own_env
     assert json.loads(path.with_suffix(".json").read_text())["rows"] == 2
     executed = sorted((workspace / "competition" / "notebooks").glob("*.ipynb"))
     assert [notebook.name for notebook in executed] == [notebook.name for notebook in NOTEBOOKS]
-    pictures = sum("image/png" in output.get("data", {}) for notebook in executed
+    figures = sum("image/png" in output.get("data", {}) for notebook in executed
                    for cell in code_cells(notebook) for output in cell.outputs)  # fmt: skip
-    assert pictures >= 9
+    assert figures >= 9
 
 
 @pytest.mark.slow

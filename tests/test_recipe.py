@@ -156,7 +156,7 @@ def test_errors_of_a_file_name_the_file(tmp_path, text, message):
 
 def test_yaml_makes_no_objects(tmp_path):
     (tmp_path / "recipe.yaml").write_text(f"name: !!python/object/apply:os.mkdir [{tmp_path / 'sprung'}]\n")
-    with pytest.raises(ValueError, match="recipe.yaml is no valid YAML: could not determine a constructor"):
+    with pytest.raises(ValueError, match="recipe.yaml is not valid YAML: could not determine a constructor"):
         kk.Recipe.from_yaml(tmp_path / "recipe.yaml")
     assert os.listdir(tmp_path) == ["recipe.yaml"]
 

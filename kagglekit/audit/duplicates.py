@@ -1,8 +1,8 @@
-"""Pictures that stand more than once: exact copies, and those that look the same."""
+"""Images that occur more than once: exact copies, and those that look the same."""
 
 import pandas as pd
 
-from kagglekit.audit import likeness
+from kagglekit.audit import similarity
 from kagglekit.audit.scan import scan
 from kagglekit.competition import sources
 
@@ -10,20 +10,20 @@ from kagglekit.competition import sources
 def duplicate_groups(comp):
     """Give every training image the group of the images that show the same.
 
-    Use the result as `groups=` of `assign_folds`, so that a fold never validates on a picture that it was trained on.
+    Use the result as `groups=` of `assign_folds`, so that a fold never validates on an image that it was trained on.
     Two images are an exact pair if their upright pixels are equal, whatever the files look like (another compression
     level of a PNG), and a near pair if one looks like a resized, recompressed or slightly cropped copy of the other:
     a hash of 256 signs proposes the pairs, and grey thumbnails of 32x32 pixels confirm each. Images whose shorter side
-    has less than 32 pixels are compared exactly only: so small, different pictures look alike. Pictures without
+    has less than 32 pixels are compared exactly only: so small, different images look alike. Images without
     contrast are compared exactly only as well.
 
     Args:
-        comp: a `Competition` of any task. Where several files make one picture, all of them count.
+        comp: a `Competition` of any task. Where several files make one image, all of them count.
 
     Returns:
-        Series of group names indexed by train `image_id`; an image without a twin is a group of its own. Images are in
-        one group if confirmed pairs join them, be it through a test image. Names and `attrs` do not depend on the order
-        of rows. `attrs` holds
+        Series of group names indexed by train `image_id`; an image without a duplicate is a group of its own. Images
+        are in one group if confirmed pairs join them, be it through a test image. Names and `attrs` do not depend on
+        the order of rows. `attrs` holds
 
         - `pairs`: a list of `(id_a, id_b, kind, similarity, part_a, part_b)`, most similar first. `kind` is `"exact"`
           (similarity 1) or `"near"` (the correlation of the thumbnails' local contrast, 0.95 to 1), a part is `"train"`
@@ -58,10 +58,8 @@ def duplicate_groups(comp):
     for number, facts in enumerate(found):
         if first.setdefault(facts.digest, number) != number:
             pairs.append((first[facts.digest], number, "exact", 1.0))
-    near, similarity = likeness.near_pairs([found[number].greys for number in kept])
-    pairs += [
-        (kept[a], kept[b], "near", value) for (a, b), value in zip(near.tolist(), similarity.tolist(), strict=True)
-    ]
+    near, scores = similarity.near_pairs([found[number].greys for number in kept])
+    pairs += [(kept[a], kept[b], "near", value) for (a, b), value in zip(near.tolist(), scores.tolist(), strict=True)]
     pairs.sort(key=lambda pair: (-pair[3], pair[2], pair[:2]))
     roots = _components(len(images), pairs)
     group = {name: found[root].digest[:16] for name, root in zip(names, roots, strict=True)}
@@ -136,5 +134,5 @@ def _verdict(found, small):
         if kinds
         else "no two images show the same"
     )
-    side = likeness.SIDE
+    side = similarity.SIDE
     return said + (f"; {small} images of less than {side} pixels were compared exactly only" if small else "")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from kagglekit.audit import likeness
+from kagglekit.audit import similarity
 from kagglekit.competition import sources
 
 SIDE = 32  # pixels of the colour thumbnails
@@ -25,7 +25,7 @@ class Facts(NamedTuple):
         error: why the pixels cannot be decoded; empty where they can, even if a run would stop at the file.
         digest: hexadecimal SHA-256 of the upright pixels; equal for equal pixels, whatever the file looks like.
         statistics: float32 `(2, channels)`, mean and standard deviation of each channel in grey levels of 0 to 255.
-        greys: uint8 `(crops, 32, 32)` of `likeness.thumbnails`; `(0, 32, 32)` where the shorter side is below 32.
+        greys: uint8 `(crops, 32, 32)` of `similarity.thumbnails`; `(0, 32, 32)` where the shorter side is below 32.
         colours: uint8 `(32, 32, channels)`, upright, squeezed or enlarged to a square; 1 channel for grey, 3 for
             colour, one for each file of a tuple. Pixels of 16 bits are stretched so that the brightest is 255.
     """
@@ -39,7 +39,7 @@ class Facts(NamedTuple):
     error: str = ""
     digest: str = ""
     statistics: np.ndarray = np.empty((2, 0), np.float32)
-    greys: np.ndarray = np.empty((0, likeness.SIDE, likeness.SIDE), np.uint8)
+    greys: np.ndarray = np.empty((0, similarity.SIDE, similarity.SIDE), np.uint8)
     colours: np.ndarray = np.empty((SIDE, SIDE, 0), np.uint8)
 
 
@@ -128,7 +128,7 @@ def _decode(content, part, single, digest):
             oddities=oddities,
             damage=_wrong_checksum(content) if is_png else "",
             statistics=_statistics(stored),
-            greys=None if min(upright.size) < likeness.SIDE else likeness.thumbnails(_grey(comparable)),
+            greys=None if min(upright.size) < similarity.SIDE else similarity.thumbnails(_grey(comparable)),
             colours=_colours(shown),
         )
 

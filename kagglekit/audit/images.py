@@ -21,12 +21,12 @@ def check_images(comp):
     Returns:
         DataFrame with one line per image, train then test:
 
-        - `image_id`, `part` (`"train"` or `"test"`) and `source` (text; the files of one picture joined by " + ");
+        - `image_id`, `part` (`"train"` or `"test"`) and `source` (text; the files of one image joined by " + ");
         - `width` and `height` as stored, in pixels, 0 when the image cannot be read;
-        - `channels` that the kit reads: 1 for grey, 3 for colour (alpha left out), one a file where a picture has
+        - `channels` that the kit reads: 1 for grey, 3 for colour (alpha left out), one a file where an image has
           several; `mode` (PIL's); `bytes` as stored;
         - `problem`: empty text when there is none. One that begins with "unreadable" stops a run: empty, truncated or
-          corrupt, missing, over `sources.MAX_PIXELS` pixels, files of one picture that differ in size. Others are for
+          corrupt, missing, over `sources.MAX_PIXELS` pixels, files of one image that differ in size. Others are for
           you to judge and stand together, joined by "; ": the wrong extension, palette, alpha, CMYK, 16-bit,
           EXIF-rotated, extreme aspect (over 10 to 1);
         - `mean_0`, `mean_1`, ... and `std_0`, `std_1`, ...: mean and standard deviation of each channel in grey levels

@@ -61,7 +61,7 @@ def quarantine(comp, report=None, *, problems=()):
         warnings.warn(
             f"{int(needed.sum())} test images cannot be used and stay, because the submission needs their rows: "
             f"{first_few(comp.test.loc[needed, 'source'].map(name_of))}. Predicting will stop at them: put a readable "
-            "file into a copy of the folder (any picture will do: such a row is a guess) and load that copy",
+            "file into a copy of the folder (any image will do: such a row is a guess) and load that copy",
             stacklevel=2,
         )
     gone = train_bad.sum() + (test_bad & ~needed).sum()
@@ -101,7 +101,7 @@ def fill_missing(data, columns, how, *, reference=None):
         A new `Competition` or DataFrame; `data` stays as it is. Text stays text: a median of ages is `"55"`.
 
     Raises:
-        ValueError: for an unknown column or way, a median of what is no number, or a column without any value.
+        ValueError: for an unknown column or way, a median of what is not a number, or a column without any value.
 
     Example:
 
@@ -123,7 +123,7 @@ def fill_missing(data, columns, how, *, reference=None):
     kept = [column for column in columns if column in RESERVED]
     if kept:
         raise ValueError(
-            f"{first_few(kept)} of a Competition are no metadata; fill labels in the organiser's table, "
+            f"{first_few(kept)} of a Competition are not metadata; fill labels in the organiser's table, "
             "kk.fill_missing(table, 'label', 'unknown'), before it becomes a competition"
         )
     train = _filled(data.train, data.train, columns, ways)
@@ -147,7 +147,7 @@ def missing_cells(column):
 
 
 def as_numbers(column):
-    """Return the cells of a column as float64, NaN where missing; None if one of them is no number."""
+    """Return the cells of a column as float64, NaN where missing; None if one of them is not a number."""
     numbers = pd.to_numeric(column.mask(missing_cells(column)), errors="coerce").astype("float64")
     return None if (numbers.isna() & ~missing_cells(column)).any() else numbers
 

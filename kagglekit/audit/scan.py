@@ -16,13 +16,13 @@ from PIL import Image
 
 from kagglekit._files import written_whole
 from kagglekit._parallel import parallel_map
-from kagglekit.audit import likeness
+from kagglekit.audit import similarity
 from kagglekit.audit.facts import SIDE, Facts, image_facts
 from kagglekit.competition import sources
 
 _VERSION = 1  # of what `image_facts` gives: raise it where other facts come of the same file
 _TEXTS = Facts._fields.index("statistics")  # fields before this one are numbers and text, the others arrays
-_SHAPES = {"statistics": (2, -1), "greys": (-1, likeness.SIDE, likeness.SIDE), "colours": (SIDE, SIDE, -1)}
+_SHAPES = {"statistics": (2, -1), "greys": (-1, similarity.SIDE, similarity.SIDE), "colours": (SIDE, SIDE, -1)}
 _latest = (None, {})  # path of the cache that was used last, and its lines: {image: (stamp, Facts)}
 
 
@@ -117,7 +117,7 @@ def _read(path, origin):
         with np.load(path, allow_pickle=False) as stored:
             head = json.loads(stored["lines"].tobytes())
             return _parsed(head["lines"], {name: stored[name] for name in _SHAPES}) if head["origin"] == origin else {}
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):  # damaged: made anew
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):  # damaged: made again
         return {}
 
 

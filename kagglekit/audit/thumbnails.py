@@ -1,4 +1,4 @@
-"""Small pictures of a competition, class by class, streamed: for looking at, and for figures of the whole."""
+"""Small images of a competition, class by class, streamed: for looking at, and for figures of the whole."""
 
 import numpy as np
 import pandas as pd
@@ -13,12 +13,12 @@ _BINS = 5
 
 
 def read_small(root, source, side):
-    """Decode a picture small and upright; a JPEG is reduced while it is decoded.
+    """Decode an image small and upright; a JPEG is reduced while it is decoded.
 
     Args:
         root: folder of the competition.
         source: a source as it stands in the table.
-        side: pixels of the longer side; a smaller picture stays as it is.
+        side: pixels of the longer side; a smaller image stays as it is.
 
     Returns:
         uint8 array `(height, width, channels)`: 1 channel for grey, 3 for colour, one for each part of a tuple. Pixels
@@ -88,10 +88,10 @@ def look_at(comp, rows, side, *, most, least):
 
     Returns:
         Positions in `comp.train`, int64 `(n,)`, rising, of those that can be read; their pixels, float32
-        `(n, side, side, channels)`, grey pictures among coloured ones with equal channels.
+        `(n, side, side, channels)`, grey images among coloured ones with equal channels.
 
     Raises:
-        ValueError: if none can be read, or pictures differ in channels otherwise.
+        ValueError: if none can be read, or images differ in channels otherwise.
     """
     share = min(1, most / len(comp.train))
     rng = np.random.default_rng(0)
@@ -114,9 +114,7 @@ def reduced(colours, side):
 def with_channels(pixels, channels):
     """Return `pixels` with so many channels: grey becomes equal channels; any other mismatch raises `ValueError`."""
     if pixels.shape[-1] not in (1, channels):
-        raise ValueError(
-            f"pictures of the competition have {pixels.shape[-1]} and {channels} channels; make them equal"
-        )
+        raise ValueError(f"images of the competition have {pixels.shape[-1]} and {channels} channels; make them equal")
     return np.broadcast_to(pixels, (*pixels.shape[:-1], channels))
 
 

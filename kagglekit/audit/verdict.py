@@ -30,7 +30,7 @@ def describe_data(comp, report, groups=None):
     Returns:
         DataFrame of text with the columns `topic`, `finding` and `advice`. `attrs["easy_first"]` lists image_ids, class
         by class: the 15% of each class (of those looked at), and at least 3, that are most like the mean of their
-        class. A network that cannot learn these by heart has a fault.
+        class. A network that cannot memorise these has a fault.
 
     Raises:
         ValueError: if no training image can be read.
@@ -56,7 +56,7 @@ def describe_data(comp, report, groups=None):
         _look_alike(comp, members(rows, positions, alone=True), thumbnails),
         _colours(comp, thumbnails),
         _files(comp, report),
-        *_twins(groups),
+        *_duplicates(groups),
         *_groups(comp),
         *_missing(comp),
         _test(comp),
@@ -76,10 +76,10 @@ def _colours(comp, thumbnails):
     if files > 1 or channels not in (1, 3):
         return (
             "colour",
-            f"{channels} channels, from {files} files a picture",
+            f"{channels} channels, from {files} files an image",
             f"a network with {channels} input channels",
         )
-    grey = np.ptp(thumbnails, axis=-1).max(axis=(1, 2)) <= 8  # what JPEG adds to a grey picture
+    grey = np.ptp(thumbnails, axis=-1).max(axis=(1, 2)) <= 8  # what JPEG adds to a grey image
     if grey.all():
         stored = "" if channels == 1 else ", though stored as colour"
         return (
@@ -186,7 +186,7 @@ def _look_alike(comp, classes, thumbnails):
     """Nearest class mean on thumbnails, each image left out of its own class's mean, against chance."""
     classes = [part for part in classes if len(part) > 1]
     if len(classes) < 2:
-        return "fine-grained", "not measured: fewer than 2 classes have 2 images of their own", "look at the pictures"
+        return "fine-grained", "not measured: fewer than 2 classes have 2 images of their own", "look at the images"
     vectors = thumbnails.reshape(len(thumbnails), -1)
     means = np.stack([vectors[part].mean(axis=0) for part in classes])
     recalls = []
@@ -227,22 +227,26 @@ def _files(comp, report):
     )  # fmt: skip
 
 
-def _twins(groups):
+def _duplicates(groups):
     if groups is None:
         return [("duplicates", "not looked for", "groups = kk.duplicate_groups(comp)")]
-    twins, conflicts, leaks = (groups.attrs.get(name, []) for name in ("duplicates", "conflicts", "leaks"))
-    images = len(set(itertools.chain(*twins)))
+    duplicates, conflicts, leaks = (groups.attrs.get(name, []) for name in ("duplicates", "conflicts", "leaks"))
+    images = len(set(itertools.chain(*duplicates)))
     keep = "kk.assign_folds(comp, groups=groups) keeps each group in one fold"
-    found = f"{images} training images in groups of twins: {len(twins)}" if twins else "none among the training images"
-    lines = [("duplicates", found, keep if twins else "nothing to do")]
+    found = (
+        f"{images} training images in groups of duplicates: {len(duplicates)}"
+        if duplicates
+        else "none among the training images"
+    )
+    lines = [("duplicates", found, keep if duplicates else "nothing to do")]
     if conflicts:
         named = first_few([" = ".join(ids) for ids in conflicts], most=3)
         advice = "look at them: correct the label or leave them out; as they are, one of them is always wrong"
-        lines.append(("conflicts", f"groups of twins with different labels: {len(conflicts)}, {named}", advice))
+        lines.append(("conflicts", f"groups of duplicates with different labels: {len(conflicts)}, {named}", advice))
     if leaks:
         test = len({test_id for _, test_id in leaks})
         advice = "they flatter the leaderboard, not the model; read the rules before using them"
-        lines.append(("leaks", f"{test} test images have a twin among the training images", advice))
+        lines.append(("leaks", f"{test} test images have a duplicate among the training images", advice))
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Automatic augmentation: AutoAugment, RandAugment, TrivialAugment and AugMix, on a picture of the network's size.
+"""Automatic augmentation: AutoAugment, RandAugment, TrivialAugment and AugMix, on an image of the network's size.
 
 What is drawn is a tuple of steps `(operation, value)` in the papers' names and units; `OPERATIONS` says which op each
 is. They turn and shear about the centre and fill with grey 128. A larger magnitude always changes more: posterize and
@@ -183,11 +183,11 @@ def apply_steps(image, steps, ops):
 
 
 def apply_augmix(image, mixture, ops):
-    """Mix a picture with several augmented copies of itself.
+    """Mix an image with several augmented copies of itself.
 
     Args:
         image: uint8 or float32 array `(height, width, channels)`.
-        mixture: pairs `(share, steps)`, see `apply_steps`; the picture itself has the share that is left of 1.
+        mixture: pairs `(share, steps)`, see `apply_steps`; the image itself has the share that is left of 1.
         ops: as `apply_steps` takes them.
 
     Returns:
@@ -262,7 +262,7 @@ def draw_trivialaugment(rng, strength):
 def draw_augmix(rng, strength):
     """Draw three chains of one to three operations of severity `strength` of 10, and their shares in the mixture.
 
-    Hendrycks et al. 2020, "AugMix": severity 3, the chains' shares from a Dirichlet and the picture's from a Beta
+    Hendrycks et al. 2020, "AugMix": severity 3, the chains' shares from a Dirichlet and the image's from a Beta
     distribution, both with alpha 1. Its second loss on the consistency of two mixtures is not part of this.
 
     Returns:

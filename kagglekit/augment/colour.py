@@ -1,7 +1,7 @@
 """Colour: brightness, contrast, saturation and hue, multiplied into one matrix that is applied once.
 
 A colour matrix has the shape `(channels, channels + 1)` and maps a colour to a colour, the last column being added.
-Each op here takes the matrix of the ops before it, its own value, and the picture's mean colour with a 1 behind it, and
+Each op here takes the matrix of the ops before it, its own value, and the image's mean colour with a 1 behind it, and
 returns the matrix of all. Intermediate results are not clipped, which is where a chain of these ops differs from PIL's
 one after another.
 """
@@ -13,7 +13,7 @@ import numpy as np
 
 from kagglekit.augment.pixels import mean_colour, pointwise
 
-LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, what PIL's and torchvision's grey picture weighs with
+LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, what PIL's and torchvision's grey image weighs with
 _TO_YIQ = np.array([LUMINANCE, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])  # NTSC, 1953
 _FROM_YIQ = np.linalg.inv(_TO_YIQ)
 
@@ -31,7 +31,7 @@ def brightness_shift(matrix, delta, mean):
 
 
 def contrast(matrix, factor, mean):
-    """Scale the distance from the mean of the grey picture (ImageEnhance.Contrast, torchvision; it is not rounded).
+    """Scale the distance from the mean of the grey image (ImageEnhance.Contrast, torchvision; it is not rounded).
 
     Any number of channels: all are scaled about one value, which for other numbers than 3 is the mean of all channels.
     """
@@ -41,7 +41,7 @@ def contrast(matrix, factor, mean):
 
 
 def saturation(matrix, factor, mean):
-    """Scale the distance from the grey picture (ImageEnhance.Color, torchvision); 0 is grey. 3 channels; else nothing.
+    """Scale the distance from the grey image (ImageEnhance.Color, torchvision); 0 is grey. 3 channels; else nothing.
 
     Reference: Haeberli and Voorhies 1994, "Image processing by linear interpolation and extrapolation".
     """
@@ -49,7 +49,7 @@ def saturation(matrix, factor, mean):
 
 
 def grey(matrix, chosen, mean):
-    """Put the grey picture into all three channels where `chosen` is True. 3 channels; else nothing."""
+    """Put the grey image into all three channels where `chosen` is True. 3 channels; else nothing."""
     return saturation(matrix, 0.0, mean) if chosen else matrix
 
 
@@ -71,7 +71,7 @@ def composed(steps, mean):
 
     Args:
         steps: pairs of an op of this module and its value, the first applied first.
-        mean: float64 `(channels,)`, the picture's mean colour.
+        mean: float64 `(channels,)`, the image's mean colour.
 
     Returns:
         float64 array `(channels, channels + 1)`.

@@ -13,7 +13,7 @@ _NORMAL = (_NORMAL / _NORMAL.std()).reshape(256, 1, 1)
 
 
 def sharpness(image, factor):
-    """Blend with a smoothed picture (`PIL.ImageEnhance.Sharpness`): 0 is smooth, 1 the picture, above 1 sharper.
+    """Blend with a smoothed image (`PIL.ImageEnhance.Sharpness`): 0 is smooth, 1 the image, above 1 sharper.
 
     PIL's smoothing kernel is `[[1, 1, 1], [1, 5, 1], [1, 1, 1]] / 13`, and its outermost pixels stay as they are. The
     nine ones are a box filter, which is several times faster than the kernel. uint8 values differ from PIL's by 2 at
@@ -31,7 +31,7 @@ def sharpness(image, factor):
 
 
 def gaussian_blur(image, sigma):
-    """Blur with a Gaussian of `sigma` pixels, cut off at 3 sigma (float32: 4); the picture is mirrored at its edges."""
+    """Blur with a Gaussian of `sigma` pixels, cut off at 3 sigma (float32: 4); the image is mirrored at its edges."""
     if sigma < 0.2:  # the neighbour's share is below 4e-6
         return image
     return in_fours(image, lambda part: cv2.GaussianBlur(part, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101))
@@ -56,7 +56,7 @@ def gaussian_noise(image, noise):
 
 
 def jpeg(image, quality):
-    """Encode as JPEG and decode again; 100 leaves the picture as it is.
+    """Encode as JPEG and decode again; 100 leaves the image as it is.
 
     3 channels are one colour JPEG (colours at half the resolution); any other number is as many grey ones. float32
     values are rounded to whole numbers.
@@ -96,7 +96,7 @@ def channel_jitter(image, jitter):
 
 
 def channel_dropout(image, dropped):
-    """Set one channel of several to 0, so that no channel alone decides; a picture of one channel stays as it is.
+    """Set one channel of several to 0, so that no channel alone decides; an image of one channel stays as it is.
 
     Args:
         image: uint8 or float32 array.

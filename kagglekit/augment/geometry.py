@@ -1,7 +1,7 @@
 """Moving pixels: 3x3 matrices that are multiplied first, then one warp.
 
-A matrix maps points of the input picture to points of the output picture, in pixels, x to the right, y down, each
-measured from its picture's centre: pixel `i` of `n` lies at `i + 0.5 - n / 2`. So `b @ a` is first `a`, then `b`, and
+A matrix maps points of the input image to points of the output image, in pixels, x to the right, y down, each
+measured from its image's centre: pixel `i` of `n` lies at `i + 0.5 - n / 2`. So `b @ a` is first `a`, then `b`, and
 a flip, a rotation or a zoom needs no size.
 """
 
@@ -49,11 +49,11 @@ def shift_matrix(down, right):
 
 
 def crop_matrix(box, shape, size):
-    """Cut a box out of a picture and bring it to a size.
+    """Cut a box out of an image and bring it to a size.
 
     Args:
-        box: `(top, left, height, width)` in pixels of the picture, floats.
-        shape: `(height, width)` of the picture that the box refers to.
+        box: `(top, left, height, width)` in pixels of the image, floats.
+        shape: `(height, width)` of the image that the box refers to.
         size: `(height, width)` of the output.
 
     Returns:
@@ -72,11 +72,11 @@ def crop_matrix(box, shape, size):
 
 
 def warp(image, matrix, size=None, *, border="reflect", fill=128.0):
-    """Move the pixels of a picture with a matrix: bilinear, antialiased, exact where whole pixels stay whole.
+    """Move the pixels of an image with a matrix: bilinear, antialiased, exact where whole pixels stay whole.
 
-    A crop, flip or quarter turn of whole pixels that lie inside the picture is cut, turned and resized (see `resize`);
+    A crop, flip or quarter turn of whole pixels that lie inside the image is cut, turned and resized (see `resize`);
     without a change of size its pixels stay as they are. Everything else is one `cv2.warpAffine`; a matrix that
-    reduces by more than 2 along an axis first reduces the picture along this axis.
+    reduces by more than 2 along an axis first reduces the image along this axis.
 
     Args:
         image: uint8 or float32 array `(height, width, channels)` with any number of channels, all moved alike.
@@ -125,7 +125,7 @@ def warp(image, matrix, size=None, *, border="reflect", fill=128.0):
 
 
 def resize(image, size):
-    """Bring a picture to `(height, width)`: bilinear; an axis that shrinks by more than 2 goes by way of more pixels.
+    """Bring an image to `(height, width)`: bilinear; an axis that shrinks by more than 2 goes by way of more pixels.
 
     Such an axis is brought to the size times a power of two, then halved by means of pairs: for factors of 2, 4 and 8
     the mean of the pixels that each new one covers, and near it between these. OpenCV's means of areas take three times
@@ -145,7 +145,7 @@ def resize(image, size):
 
 
 def _antialiased(image, matrix):
-    """Reduce the picture along the axes that the matrix reduces by more than 2; return it with what is left to do."""
+    """Reduce the image along the axes that the matrix reduces by more than 2; return it with what is left to do."""
     # The length that one pixel's step along y and along x has in the output, 1 / reduction
     (a, b, _), (c, d, _), _ = matrix.tolist()
     steps = math.hypot(b, d), math.hypot(a, c)
@@ -160,7 +160,7 @@ def _antialiased(image, matrix):
 
 
 def _whole_pixels(image, matrix, size):
-    """The output of a crop, flip or quarter turn of whole pixels inside the picture; None for any other matrix."""
+    """The output of a crop, flip or quarter turn of whole pixels inside the image; None for any other matrix."""
     (a, b, right), (c, d, down), _ = matrix.tolist()
     if abs(a) + abs(d) < 1e-9:
         image, a, b, c, d = image.swapaxes(0, 1), b, a, d, c
@@ -235,7 +235,7 @@ def draw_shift_normal(rng, strength):
 
 
 def draw_window(rng, strength):
-    """Draw a window of the picture's shape: its share of the area is uniform in `[1 - strength, 1]`, 0.05 at the least.
+    """Draw a window of the image's shape: its share of the area is uniform in `[1 - strength, 1]`, 0.05 at the least.
 
     Returns:
         `(top, left, height, width)` as shares of the box it is drawn in.

@@ -1,7 +1,7 @@
-"""Hiding parts of a picture: one mask op, and five papers that draw its rectangles.
+"""Hiding parts of an image: one mask op, and five papers that draw its rectangles.
 
-All channels are hidden alike. Rectangles are rows of `(top, left, bottom, right)` as shares of the picture, so that
-they are drawn before the picture is there; what lies outside is cut off.
+All channels are hidden alike. Rectangles are rows of `(top, left, bottom, right)` as shares of the image, so that
+they are drawn before the image is there; what lies outside is cut off.
 """
 
 import math
@@ -10,7 +10,7 @@ import numpy as np
 
 from kagglekit.augment.pixels import draw_seed, mean_colour, random_bytes
 
-_GREY = 128.0  # the middle of the range, close to the 0 of a normalised picture that the papers hide with
+_GREY = 128.0  # the middle of the range, close to the 0 of a normalised image that the papers hide with
 _NOTHING = (np.zeros((0, 4)), _GREY)
 
 
@@ -20,7 +20,7 @@ def hide(image, hidden):
     Args:
         image: uint8 or float32 array `(height, width, channels)` with any number of channels.
         hidden: `(rectangles, fill)`: float array `(rectangles, 4)`, see the head of this module, and what is put there:
-            a number in `[0, 255]`, `"mean"` (the picture's mean colour), or `("random", seed)` (every value uniform).
+            a number in `[0, 255]`, `"mean"` (the image's mean colour), or `("random", seed)` (every value uniform).
 
     Returns:
         A new array like `image`; the image itself where nothing is hidden.
@@ -47,7 +47,7 @@ def hide(image, hidden):
 
 
 def draw_cutout(rng, strength):
-    """Draw one square of side `strength` (of the picture's side), centred anywhere; grey.
+    """Draw one square of side `strength` (of the image's side), centred anywhere; grey.
 
     Its parts outside are cut off, so that 0.5 hides 0.19 on average. DeVries and Taylor 2017, "Improved regularization
     of convolutional neural networks with Cutout": 16 of 32 pixels for CIFAR-10.
@@ -58,7 +58,7 @@ def draw_cutout(rng, strength):
 def draw_erasing(rng, strength):
     """Draw with probability `strength` one rectangle of random values.
 
-    Area uniform in 0.02-0.4, aspect uniform in 0.3-1/0.3, redrawn until it is smaller than the picture, then placed
+    Area uniform in 0.02-0.4, aspect uniform in 0.3-1/0.3, redrawn until it is smaller than the image, then placed
     anywhere within: 0.2 is hidden on average. Zhong et al. 2017, "Random erasing data augmentation" (their probability:
     0.5), as their code and torchvision do it; the paper's own listing redraws the place too, and so hides 0.14.
     """
@@ -73,7 +73,7 @@ def draw_erasing(rng, strength):
 
 
 def draw_erasing_mean(rng, strength):
-    """Draw as `draw_erasing` does, to be filled with the picture's mean colour: for pictures of few values."""
+    """Draw as `draw_erasing` does, to be filled with the image's mean colour: for images of few values."""
     rectangles, fill = draw_erasing(rng, strength)
     return rectangles, fill if len(rectangles) == 0 else "mean"
 

@@ -221,7 +221,7 @@ def mix_targets(targets, weights, partners, shares):
 
 
 def fourier_image(rng, height, width, decay=3.0):
-    """Return a random picture whose frequencies fade as `1 / f^decay`; float32 `(height, width)`, mean 0.
+    """Return a random image whose frequencies fade as `1 / f^decay`; float32 `(height, width)`, mean 0.
 
     Complex normal noise in Fourier space is divided by `max(f, 1 / longest side)^decay` and transformed back, as the
     FMix paper defines it. (The authors' code reads the noise's real and imaginary parts as neighbouring columns.)

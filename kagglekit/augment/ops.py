@@ -80,7 +80,7 @@ class Op:
 
 
 def _dihedral(number, size):
-    """A picture that is not square is turned by no quarters: what is left are four of the eight, equally likely."""
+    """An image that is not square is turned by no quarters: what is left are four of the eight, equally likely."""
     return move.dihedral_matrix(number if size[0] == size[1] else number & ~1)
 
 

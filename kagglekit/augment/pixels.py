@@ -8,7 +8,7 @@ import math
 import cv2
 import numpy as np
 
-_LEVELS = np.arange(256, dtype=np.float32).reshape(256, 1, 1)  # every uint8 value, shaped as a picture
+_LEVELS = np.arange(256, dtype=np.float32).reshape(256, 1, 1)  # every uint8 value, shaped as an image
 
 
 def pointwise(image, formula):
@@ -16,7 +16,7 @@ def pointwise(image, formula):
 
     Args:
         image: uint8 or float32 array `(height, width, channels)`.
-        formula: function of a float32 array that broadcasts against the picture; it may hold an array of one number a
+        formula: function of a float32 array that broadcasts against the image; it may hold an array of one number a
             channel. Its values are rounded (uint8 only) and clipped to `[0, 255]`.
 
     Returns:
@@ -47,7 +47,7 @@ def in_fours(image, function):
 
     Args:
         image: array `(height, width, channels)`.
-        function: maps `(height, width, up to 4)` to a picture of any size, whose channel axis may be lost if it is 1.
+        function: maps `(height, width, up to 4)` to an image of any size, whose channel axis may be lost if it is 1.
 
     Returns:
         Array `(new height, new width, channels)`.

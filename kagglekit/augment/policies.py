@@ -1,4 +1,4 @@
-"""Policies: named lists of ops with their strengths, drawn for one picture and applied to it."""
+"""Policies: named lists of ops with their strengths, drawn for one image and applied to it."""
 
 import math
 from itertools import groupby
@@ -44,10 +44,10 @@ POLICIES = {
 
 
 class Drawn(NamedTuple):
-    """What is drawn for one picture: plain values, so that it can be looked at and applied again.
+    """What is drawn for one image: plain values, so that it can be looked at and applied again.
 
     Attributes:
-        window: `(top, left, height, width)` in pixels of the stored picture, the part that will be looked at; rotation,
+        window: `(top, left, height, width)` in pixels of the stored image, the part that will be looked at; rotation,
             shear, shift and shrinking look a little beyond it.
         size: `(height, width)` of the result.
         steps: pairs `(op, parameters)` in the order they are applied.
@@ -65,7 +65,7 @@ def check_policy(policy):
         policy: key of `POLICIES`, or a list of pairs of a key of `OPS` and its strength, a number not below 0.
 
     Raises:
-        ValueError: if a name is unknown, an entry is no such pair, or a window does not stand first.
+        ValueError: if a name is unknown, an entry is not such a pair, or a window does not stand first.
 
     Example:
 
@@ -119,12 +119,12 @@ def safe_views(policy, size, *, strength=1.0):
 
 
 def draw(policy, rng, *, box, size, strength=1.0):
-    """Draw everything that is random about one picture.
+    """Draw everything that is random about one image.
 
     Args:
         policy: key of `POLICIES` or a list of `(op, strength)` pairs.
         rng: `np.random.Generator`; the same state draws the same.
-        box: `(top, left, height, width)` in pixels of the stored picture: what evaluation would show.
+        box: `(top, left, height, width)` in pixels of the stored image: what evaluation would show.
         size: `(height, width)` of the result, in pixels.
         strength: factor on every strength, see `Op.scaled`: flips and quarter turns keep their chance. 0 switches all
             off, these too.
@@ -154,16 +154,16 @@ def draw(policy, rng, *, box, size, strength=1.0):
 
 
 def apply(drawn, image, shape, *, border=None):
-    """Bring a picture to its size and change it as drawn.
+    """Bring an image to its size and change it as drawn.
 
     The geometric ops at the head are one warp together with the crop and the resize; colour ops side by side are one
     matrix; the rest follows in order.
 
     Args:
         drawn: what `draw` returned.
-        image: uint8 or float32 array `(height, width, channels)`, the whole picture, perhaps decoded at a reduced size.
-        shape: `(height, width)` of the stored picture, which the box referred to.
-        border: what lies beyond the picture, see `geometry.warp`. Defaults to what the ops say.
+        image: uint8 or float32 array `(height, width, channels)`, the whole image, perhaps decoded at a reduced size.
+        shape: `(height, width)` of the stored image, which the box referred to.
+        border: what lies beyond the image, see `geometry.warp`. Defaults to what the ops say.
 
     Returns:
         Array `(*size, channels)` of the same dtype, in `[0, 255]`. Where nothing changes it shares the memory of
@@ -196,6 +196,6 @@ def apply(drawn, image, shape, *, border=None):
 
 
 def _crop(image, box, shape, size):
-    """From the decoded picture, perhaps smaller than the stored one, to the box at its size."""
+    """From the decoded image, perhaps smaller than the stored one, to the box at its size."""
     enlarged = zoom_matrix(shape[0] / image.shape[0], shape[1] / image.shape[1])
     return crop_matrix(box, shape, size) @ enlarged

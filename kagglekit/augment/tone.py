@@ -37,7 +37,7 @@ def autocontrast(image, stretched=True):
     """Stretch each channel so that its values reach from 0 to 255 (`PIL.ImageOps.autocontrast`).
 
     A channel of one value stays as it is. uint8 values are cut down to whole numbers, as PIL does. False for
-    `stretched` leaves the picture as it is.
+    `stretched` leaves the image as it is.
     """
     if not stretched:
         return image
@@ -57,8 +57,8 @@ def autocontrast(image, stretched=True):
 def equalize(image, equalized=True):
     """Make the histogram of each channel flat (`PIL.ImageOps.equalize`).
 
-    float32 values lie between the 256 levels and are interpolated in the table of the rounded picture. False for
-    `equalized` leaves the picture as it is.
+    float32 values lie between the 256 levels and are interpolated in the table of the rounded image. False for
+    `equalized` leaves the image as it is.
     """
     if not equalized:
         return image

@@ -1,7 +1,7 @@
-"""Test-time views: what a picture may be turned into without changing its class, if the scores agree.
+"""Test-time views: what an image may be turned into without changing its class, if the scores agree.
 
-A view is a part of the box that would be looked at (chosen before a picture is decoded, so that it costs nothing and
-loses no detail) and a symmetry of the square (done to the finished picture).
+A view is a part of the box that would be looked at (chosen before an image is decoded, so that it costs nothing and
+loses no detail) and a symmetry of the square (done to the finished image).
 """
 
 from collections.abc import Callable
@@ -120,7 +120,7 @@ def _check_name(view, size):
 
 
 def fits(view, size):
-    """Tell whether a view keeps the shape of an image of this size, as all but quarter turns do."""
+    """Return whether a view keeps the shape of an image of this size, as all but quarter turns do."""
     height, width = (size, size) if isinstance(size, int) else size
     return height == width or VIEWS[view].symmetry(np.empty((1, 2, 1))).shape == (1, 2, 1)
 
@@ -149,7 +149,7 @@ def view_box(view, box):
 
 
 def apply_view(image, view):
-    """Return a picture as a view shows it, once the view's box has been cut out.
+    """Return an image as a view shows it, once the view's box has been cut out.
 
     Args:
         image: array `(height, width, channels)` of any dtype.

@@ -31,7 +31,7 @@ class Preset:
         train_images, test_images: a folder, or a template of the file's path with columns in braces, `{channel}` and
             `{image}` among them: `"train/{id}_{channel}.png"`.
         channels: values of `{channel}`; the files are stacked in this order.
-        images: values of `{image}`: several pictures of one row, aggregated when it is predicted.
+        images: values of `{image}`: several images of one row, aggregated when it is predicted.
         submission: form of the submission, one of `SUBMISSION_FORMS`.
         header: False when sample and submission have no header.
         title, preprocessing, loss, source: what people should know; the kit does not act on them.
@@ -121,7 +121,7 @@ PRESETS = {
         source="https://www.kaggle.com/c/recursion-cellular-image-classification",
     ),
     "siim-isic-melanoma-classification": Preset(
-        title="SIIM-ISIC melanoma: 1.8% positives, several pictures of a patient",
+        title="SIIM-ISIC melanoma: 1.8% positives, several images of a patient",
         train_table="train.csv",
         test_table="test.csv",
         id_column="image_name",
@@ -177,13 +177,13 @@ PRESETS = {
         source="https://www.kaggle.com/datasets/zalando-research/fashionmnist",
     ),
     "cdiscount-image-classification-challenge": Preset(
-        title="Cdiscount: 5,270 categories of products, up to four pictures each, BSON",
+        title="Cdiscount: 5,270 categories of products, up to four images each, BSON",
         layout="bson_products",
         id_column="_id",
         label_column="category_id",
         metric="accuracy",
         submission="labels",
-        preprocessing="none; 180 pixels, average the pictures of a product",
+        preprocessing="none; 180 pixels, average the images of a product",
         loss="cross-entropy",
         source="https://www.kaggle.com/c/cdiscount-image-classification-challenge",
     ),

@@ -1,6 +1,6 @@
-"""Where an image's bytes lie: a file, several files of one picture, or a stretch of a container.
+"""Where an image's bytes lie: a file, several files of one image, or a stretch of a container.
 
-A `source` in the table is text, or a tuple of texts for the channels of one picture:
+A `source` in the table is text, or a tuple of texts for the channels of one image:
 
 - `train/00012.png`: a file below the competition's folder,
 - `train.bson@4096+12345`: 12345 bytes from offset 4096 of a container (BSON, TFRecord), an encoded image as it stands,
@@ -32,7 +32,7 @@ def _stretch_of(part):
 
 
 def parts(source):
-    """Return the sources of a picture's files as a list: one, or one for each group of channels."""
+    """Return the sources of an image's files as a list: one, or one for each group of channels."""
     return list(source) if isinstance(source, tuple) else [source]
 
 
@@ -48,7 +48,7 @@ def name_of(source):
 
 
 def size_of(root, source):
-    """Return the stored bytes of a picture, all parts together."""
+    """Return the stored bytes of an image, all parts together."""
     lengths = (_stretch_of(part) for part in parts(source))
     return sum(
         int(found["length"]) if found else os.stat(os.path.join(root, part)).st_size
@@ -103,7 +103,7 @@ def _opened(file):
 
 
 def read_pixels(root, source):
-    """Decode a picture, upright.
+    """Decode an image, upright.
 
     Args:
         root: folder of the competition.
@@ -121,7 +121,7 @@ def read_pixels(root, source):
         with open_image(root, part) as image:
             arrays.append(_pixels(image, single=isinstance(source, tuple)))
     if len({array.shape[:2] for array in arrays}) > 1:
-        raise ValueError(f"the files of one picture differ in size: {[array.shape[:2] for array in arrays]}")
+        raise ValueError(f"the files of one image differ in size: {[array.shape[:2] for array in arrays]}")
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=-1)
 
 

@@ -36,7 +36,7 @@ class Competition:
             `"regression"`: a float, or a tuple of them. `"distribution"`: a tuple of floats, one for each class, that
             sum to 1.
         classes: names of the network's outputs. Defaults to the labels that occur, sorted; needed for `"distribution"`
-            and for grades whose names are no numbers.
+            and for grades whose names are not numbers.
         submission_form: see `kk.make_submission`. Defaults to what the sample submission shows.
         submission_header: whether a submission begins with the names of its columns.
     """
@@ -158,9 +158,9 @@ def read_text_csv(path, *, names=None):
             header=None if names else "infer",
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no readable CSV: {error}") from error
+        raise ValueError(f"{path} is not a readable CSV: {error}") from error
     if not isinstance(table.index, pd.RangeIndex):  # pandas would take the first cells for names of the rows
-        raise ValueError(f"{path} is no readable CSV: rows have more cells than the header; quote the commas inside")
+        raise ValueError(f"{path} is not a readable CSV: rows have more cells than the header; quote the commas inside")
     if names:
         if len(names) != len(table.columns):
             raise ValueError(f"{path} has {len(table.columns)} columns, the names are for {len(names)}: {list(names)}")
@@ -196,7 +196,7 @@ def as_series(values, ids, what):
 
 
 def row_folds(comp, folds):
-    """Return the fold of every training row, integers indexed by image_id; a copy not named has its picture's.
+    """Return the fold of every training row, integers indexed by image_id; a copy not named has its image's.
 
     Args:
         comp: a `Competition`, perhaps what `kk.expand` returned.

@@ -51,7 +51,7 @@ def fold_report(comp, folds, groups=None, *, duplicates=None):
             _verdict(not crossing.any(), f"leak: {first_few(unit_names[crossing])}"),
         ),
         _group_sizes(units, position, numbers),
-        _look_alikes(fold, duplicates),
+        _near_duplicates(fold, duplicates),
     ]
     return pd.DataFrame(lines, columns=["check", "value", "verdict"])
 
@@ -159,8 +159,8 @@ def _group_sizes(units, position, numbers):
     )
 
 
-def _look_alikes(fold, duplicates):
-    """Return the line on images that look alike and yet are in several folds."""
+def _near_duplicates(fold, duplicates):
+    """Return the line on near-duplicates that are in several folds."""
     check = "near-duplicates in several folds"
     if duplicates is None:
         return check, "not looked for", "unknown; pass duplicates=kk.duplicate_groups(comp)"

@@ -8,7 +8,7 @@ from scipy import sparse
 BATCH = 60_000  # a round looks at so many changes x columns at once
 ROUNDS = 600
 PATIENCE = 12  # rounds without a better change before a search ends
-WORK = 2_000_000  # searches begin anew until so many numbers were evaluated
+WORK = 2_000_000  # searches begin again until so many numbers were evaluated
 DENSE = 5_000_000  # numbers that the counts of all kinds may take in memory at once
 
 # What the search weighs: the largest distance of a class from its share, the mean deviation of the classes, and the

@@ -24,7 +24,7 @@ class StratifiedFolds(BaseCrossValidator):
 
     Args:
         n_splits: number of folds, 2 or more.
-        n_repeats: how often the rows are split anew.
+        n_repeats: how often the rows are split again.
         balance_group_sizes: also give every fold its share of small and large groups: triple stratification. The
             sizes of groups are binned as numbers are.
         bins: how many quantile bins numbers are cut into; fewer where a bin would hold fewer rows than there are

@@ -34,7 +34,7 @@ class FeatureStore:
         folder: of the files.
 
     Attributes:
-        identity: text that two stores share when they hold the same features.
+        hash: text that two stores share when they hold the same features.
     """
 
     def __init__(self, extractor, records, recipe, folder):
@@ -46,8 +46,8 @@ class FeatureStore:
         size = recipe.image_size
         # Two scales of the pixels may stand before the same weights
         steps = _steps(extractor)
-        known = [records.identity, size, recipe.channels, recipe.resize, extractor.output_shape, steps, weights]
-        self.identity = content_hash(known, length=16)
+        known = [records.hash, size, recipe.channels, recipe.resize, extractor.output_shape, steps, weights]
+        self.hash = content_hash(known, length=16)
 
     def read(self, parts, view="identity"):
         """Return the features of some parts, computing what is not known yet.
@@ -62,7 +62,7 @@ class FeatureStore:
         recipe = self._recipe
         # The ops of a policy, not its name, which may stand for others in another version
         drawn = [check_policy(recipe.policy), recipe.augment_strength, recipe.seed] if isinstance(view, int) else []
-        path = self._folder / f"{content_hash([self.identity, parts, view, *drawn], length=16)}.npy"
+        path = self._folder / f"{content_hash([self.hash, parts, view, *drawn], length=16)}.npy"
         if not path.is_file():
             self._compute(path, parts, view)
         with contextlib.suppress(OSError):  # a folder that cannot be written to

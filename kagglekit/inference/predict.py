@@ -97,7 +97,7 @@ def _predictor(run, records, folds):
 
     `folds` names those that will be asked for, `"refit"` among them.
 
-    Networks that share a frozen backbone look at each picture once for all folds.
+    Networks that share a frozen backbone look at each image once for all folds.
     """
     models = {fold: run.model(fold) for fold in folds}
     shared = all(any(layer.name == "features" for layer in model.layers) for model in models.values())
@@ -107,7 +107,7 @@ def _predictor(run, records, folds):
             fold: FeatureStore(extractor, records, run.recipe, run.features())
             for fold, (extractor, _) in halves.items()
         }
-        shared = len({store.identity for store in stores.values()}) == 1
+        shared = len({store.hash for store in stores.values()}) == 1
     if not shared:
         networks = {fold: inference(model) for fold, model in models.items()}
         return lambda fold, parts, view: predict_rows(

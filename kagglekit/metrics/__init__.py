@@ -110,7 +110,7 @@ def score(metric, labels, probabilities, task=SINGLE_LABEL, class_names=None):
         float; NaN, with a warning that says why, where the labels lack what the metric needs.
 
     Raises:
-        ValueError: for an unknown name, a metric of another task, no rows, labels that are no class numbers, or rows
+        ValueError: for an unknown name, a metric of another task, no rows, labels that are not class numbers, or rows
             that are NaN or infinite; says how many.
 
     Example:
@@ -151,5 +151,5 @@ def try_out(metric, labels, task, class_names):
 
 
 def better(metric, new, old):
-    """Tell whether `new` is a better value of a metric (a name or a `Metric`) than `old`; see `Metric.better`."""
+    """Return whether `new` is a better value of a metric (a name or a `Metric`) than `old`; see `Metric.better`."""
     return find_metric(metric).better(new, old)

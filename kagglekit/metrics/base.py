@@ -98,7 +98,7 @@ class Metric:
         return -math.inf if self.higher_is_better else math.inf
 
     def better(self, new, old):
-        """Tell whether `new` is a better score than `old`; NaN never is, and any number is better than NaN."""
+        """Return whether `new` is a better score than `old`; NaN never is, and any number is better than NaN."""
         if math.isnan(new) or math.isnan(old):
             return not math.isnan(new)
         return bool(new > old if self.higher_is_better else new < old)
@@ -123,7 +123,7 @@ class Metric:
         return self.sort(scores)[0]
 
     def fits(self, task):
-        """Tell whether the metric is for a task (a name or a `Task`); a task names its own metrics, too."""
+        """Return whether the metric is for a task (a name or a `Task`); a task names its own metrics, too."""
         task = find_task(task)
         return self.tasks is None or task.is_one_of(self.tasks) or self.name in (task.metric, task.error)
 

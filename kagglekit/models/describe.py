@@ -1,4 +1,4 @@
-"""What a network is made of and what one picture costs."""
+"""What a network is made of and what one image costs."""
 
 import math
 
@@ -12,7 +12,7 @@ _CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Depthwis
 
 
 def describe(model):
-    """Say in a table what a network takes and gives, how large it is and what one picture costs.
+    """Say in a table what a network takes and gives, how large it is and what one image costs.
 
     Args:
         model: a `keras.Model` whose height and width are fixed, such as `build_classifier` makes.
@@ -20,7 +20,7 @@ def describe(model):
     Returns:
         DataFrame with `part`, `value` and `unit`: input and final feature map (rule of thumb: 3x3 to 7x7), features,
         parameters, megabytes as float32, and billions of multiply-adds (GMACs) and of operations (GFLOPs, two to a
-        multiply-add) for one picture; the last line names what is not counted, if anything.
+        multiply-add) for one image; the last line names what is not counted, if anything.
 
     Example:
 
@@ -60,7 +60,7 @@ def layer_costs(model):
 
     Returns:
         DataFrame with `layer`, `kind`, `output` (shape without the batch), `parameters` and `multiply_adds` (for one
-        picture; NaN for a layer with matrices that is not understood, such as one made of other layers).
+        image; NaN for a layer with matrices that is not understood, such as one made of other layers).
 
     Raises:
         ValueError: if the model's height or width is open.

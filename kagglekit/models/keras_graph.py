@@ -140,7 +140,7 @@ def seeds_from(seed):
     if seed_generator.python_random is random:
         seed_generator.python_random = _Seeds()  # for good: other threads may be about to use it
     token = _own_seeds.set(random.Random(seed))
-    # What `keras.random` draws from without a seed, one a thread; made anew from a seed where there is none
+    # What `keras.random` draws from without a seed, one a thread; made again from a seed where there is none
     kept = global_state.get_global_attribute(seed_generator.GLOBAL_SEED_GENERATOR)
     global_state.set_global_attribute(seed_generator.GLOBAL_SEED_GENERATOR, None)
     try:

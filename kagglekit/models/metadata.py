@@ -1,4 +1,4 @@
-"""A branch of a network for what the table says of a picture beside its pixels."""
+"""A branch of a network for what the table says of an image beside its pixels."""
 
 import keras
 from keras import layers, ops

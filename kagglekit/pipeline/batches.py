@@ -1,7 +1,7 @@
-"""Rows of records as float pictures of the network's size, written into a batch: in this process or in another one.
+"""Rows of records as float images of the network's size, written into a batch: in this process or in another one.
 
-Each picture takes a dozen short calls of libraries. They leave the interpreter's lock, but threads wait for it between
-them: two threads give 1.4 times what one gives, two processes 1.9 times. So batches of more than a few pictures are
+Each image takes a dozen short calls of libraries. They leave the interpreter's lock, but threads wait for it between
+them: two threads give 1.4 times what one gives, two processes 1.9 times. So batches of more than a few images are
 made by other processes, in memory that these share with this one.
 """
 
@@ -26,14 +26,14 @@ from kagglekit.recipe import Recipe
 from kagglekit.records.read import open_records
 from kagglekit.records.rows import RowReader
 
-WORTH_PROCESSES = 2e7  # values of all pictures together; fewer are there before a process has started
+WORTH_PROCESSES = 2e7  # values of all images together; fewer are there before a process has started
 
 
 _serials = itertools.count()
 
 
-class Pictures:
-    """Writes pictures of some parts of records.
+class Images:
+    """Writes images of some parts of records.
 
     Args:
         records: `Records`.
@@ -47,7 +47,7 @@ class Pictures:
         self._recipe, self._view, self._rows = recipe, view, self.reader.index["row"]
 
     def fill(self, out, numbers, copies=None, epoch=0):
-        """Write pictures into `out`, float32 `(rows, height, width, channels)`.
+        """Write images into `out`, float32 `(rows, height, width, channels)`.
 
         Args:
             out: the batch.
@@ -74,33 +74,33 @@ class Pictures:
 
 
 class Batches:
-    """Makes batches of pictures in buffers that are used again.
+    """Makes batches of images in buffers that are used again.
 
     A fresh 19 MB of memory a batch costs a quarter of the pipeline's time: the system clears its pages first.
     TensorFlow takes an array over without a copy where it begins at a multiple of 64 bytes, and drops it when its
     tensor goes.
 
     Args:
-        records, recipe, parts, view: as `Pictures` takes them.
+        records, recipe, parts, view: as `Images` takes them.
         workers: number of processes. Defaults to as many as are worth their start; 0 for none.
     """
 
     def __init__(self, records, recipe, parts, view=None, *, workers=None):
-        self.pictures = Pictures(records, recipe, parts, view)
-        decoder = self.pictures.decoder
+        self.images = Images(records, recipe, parts, view)
+        decoder = self.images.decoder
         self.shape = (recipe.batch_size, *decoder.size, decoder.channels)
         self._bytes, self._free = 4 * int(np.prod(self.shape)), []
         if workers is None:
-            values = len(self.pictures.reader) * self._bytes / 4 / recipe.batch_size
+            values = len(self.images.reader) * self._bytes / 4 / recipe.batch_size
             alone = multiprocessing.parent_process() is not None or not hasattr(os, "memfd_create")
             workers = 0 if alone or values < WORTH_PROCESSES else min(os.cpu_count() or 1, 16)
         self._workers = workers
         keep_freed_memory()
         named = parts if isinstance(parts, str | int | np.integer) else tuple(parts)
-        self._key = (str(records.folder), records.identity, json.dumps(recipe.to_dict()), named, view)
+        self._key = (str(records.folder), records.hash, json.dumps(recipe.to_dict()), named, view)
 
     def make(self, numbers, copies=None, epoch=0):
-        """Return the pictures of some rows as a float32 array; arguments as `Pictures.fill` takes them."""
+        """Return the images of some rows as a float32 array; arguments as `Images.fill` takes them."""
         try:
             memory, file = self._free.pop()
         except IndexError:  # all are in use
@@ -108,7 +108,7 @@ class Batches:
         batch = memory[: len(numbers)]
         weakref.finalize(batch, self._free.append, (memory, file)).atexit = False
         if not self._workers:
-            self.pictures.fill(batch, numbers, copies, epoch)
+            self.images.fill(batch, numbers, copies, epoch)
         else:
             shared_workers(self._workers).call(_fill, self._key, (*file, self.shape), numbers, copies, epoch)
         return batch
@@ -128,19 +128,19 @@ class Batches:
 
 
 def _fill(key, buffer, numbers, copies, epoch):
-    """In a worker process: write pictures into a buffer of the process that asks."""
-    _pictures(*key).fill(_opened(*buffer)[: len(numbers)], numbers, copies, epoch)
+    """In a worker process: write images into a buffer of the process that asks."""
+    _images(*key).fill(_opened(*buffer)[: len(numbers)], numbers, copies, epoch)
 
 
 @functools.lru_cache(maxsize=8)
-def _pictures(folder, identity, recipe, parts, view):
+def _images(folder, records_hash, recipe, parts, view):
     cv2.setNumThreads(1)
     keep_freed_memory()
-    return Pictures(_records(folder, identity), Recipe.from_dict(json.loads(recipe)), parts, view)
+    return Images(_records(folder, records_hash), Recipe.from_dict(json.loads(recipe)), parts, view)
 
 
 @functools.lru_cache(maxsize=2)
-def _records(folder, identity):
+def _records(folder, records_hash):
     return open_records(folder)
 
 
@@ -155,7 +155,7 @@ def _opened(name, serial, shape):
 
 @functools.cache
 def keep_freed_memory():
-    """Let glibc keep the memory of one picture for the next, up to 1 GB a block.
+    """Let glibc keep the memory of one image for the next, up to 1 GB a block.
 
     By default it goes back to the system and is taken, and cleared, page by page again: a quarter of the pipeline's
     time. Reference: https://man7.org/linux/man-pages/man3/mallopt.3.html

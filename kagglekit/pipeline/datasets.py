@@ -1,6 +1,6 @@
 """Shards to batches. Training and evaluation are two functions: only one of them may shuffle, augment or repeat.
 
-A batch is made by one Python function from the numbers of its rows, on each processor at a time; see `pictures`.
+A batch is made by one Python function from the numbers of its rows, on each processor at a time; see `batches`.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights
             in every process. Defaults to one pass without end.
         weights: weight of each row in the loss: a Series or dict by image_id. Defaults to the recipe's class weights.
         parallel_calls: batches that are made side by side, in threads of this process. Defaults to the number of
-            processors, at most 16, in worker processes where the pictures are worth their start.
+            processors, at most 16, in worker processes where the images are worth their start.
 
     Returns:
         `tf.data.Dataset` of `(images, labels)`: float32 in `[0, 255]` of shape `(batch, height, width, channels)` and
@@ -63,7 +63,7 @@ def train_dataset(records, recipe, folds, *, start_epoch=0, epochs=None, weights
     """
     parts = records.with_copies(folds)
     batches = Batches(records, recipe, parts, workers=None if parallel_calls is None else 0)
-    index = batches.pictures.reader.index
+    index = batches.images.reader.index
     labels, classes = index["label"], len(records.class_names)
     expected, size = _expected(records, recipe, labels), records.mean_bytes(parts)
     order = EpochOrder(expected, labels, size, batch_size=recipe.batch_size, seed=recipe.seed)
@@ -103,12 +103,12 @@ def eval_dataset(records, recipe, parts, *, view="identity", cache=False, parall
         records: `Records`.
         recipe: a `Recipe`: `image_size`, `channels`, `resize`, `batch_size`, `numeric` and `categorical` are used.
         parts: a fold's number, a list of them, or `"test"`.
-        view: a test-time view, see `kagglekit.augment.views.VIEWS`; or an integer from 0: the picture as the recipe's
+        view: a test-time view, see `kagglekit.augment.views.VIEWS`; or an integer from 0: the image as the recipe's
             policy augments it in the pass of that number.
         cache: True keeps the batches of the first pass for the next ones, in memory, if they fit in a quarter of what
             is free now: for a held-out fold that is read after each epoch.
         parallel_calls: batches that are made side by side, in threads of this process. Defaults to the number of
-            processors, at most 16, in worker processes where the pictures are worth their start.
+            processors, at most 16, in worker processes where the images are worth their start.
 
     Returns:
         `tf.data.Dataset` of `(images, labels, image_ids)`: float32 in `[0, 255]`, int64 class numbers (-1 for test; for
@@ -170,7 +170,7 @@ def _in_order(records, recipe, parts, answers, spec, *, view="identity", cache=F
     """Every row once: the images, and what `answers` makes of labels and ids; `spec` is of the latter."""
     check_view(view, recipe.image_size)
     batches = Batches(records, recipe, parts, view, workers=None if parallel_calls is None else 0)
-    index = batches.pictures.reader.index
+    index = batches.images.reader.index
     labels, ids, columns = index["label"], index["image_id"], metadata_of(records, recipe, parts)
 
     def batch(step):
@@ -198,7 +198,7 @@ def _passes(first, count):
 
 
 def _inputs_spec(columns, batches):
-    """What `beside` makes of the columns and a batch of pictures."""
+    """What `beside` makes of the columns and a batch of images."""
     example = beside(columns, slice(0), np.empty((0, *batches.shape[1:]), np.float32))
     return tf.nest.map_structure(lambda array: tf.TensorSpec((None, *array.shape[1:]), array.dtype), example)
 

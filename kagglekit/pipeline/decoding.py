@@ -1,4 +1,4 @@
-"""Stored bytes to pictures: decoded no larger than needed, and brought to the network's size.
+"""Stored bytes to images: decoded no larger than needed, and brought to the network's size.
 
 JPEGs are decoded by simplejpeg (libjpeg-turbo itself), or by OpenCV where that is not installed; with the accurate DCT,
 which costs nothing beside SIMD, both give PIL's pixels, reduced ones included.
@@ -31,13 +31,13 @@ _REDUCED = {
         8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
     },
 }
-GREY = 128  # beside a letterboxed picture
+GREY = 128  # beside a letterboxed image
 
 
 class Decoder:
     """Decodes the images of one set of records for one recipe.
 
-    Boxes are `(top, left, height, width)` in pixels of the stored picture.
+    Boxes are `(top, left, height, width)` in pixels of the stored image.
 
     Args:
         records: `Records`: number of planes and bits of the stored images are used.
@@ -48,20 +48,20 @@ class Decoder:
         size = recipe.image_size
         self.size = size if isinstance(size, tuple) else (size, size)
         self.channels, self.resize = recipe.channels, recipe.resize
-        self.border = "constant" if recipe.resize == "letterbox" else None  # grey, also beside a picture that is turned
+        self.border = "constant" if recipe.resize == "letterbox" else None  # grey, also beside an image that is turned
         self.planes, self.deep = records.manifest["planes"], records.manifest["bits"] == 16
         if self.planes > 1 and self.planes != self.channels:
             raise ValueError(
-                f"the records hold pictures of {self.planes} files a row; use recipe.replace(channels={self.planes})"
+                f"the records hold images of {self.planes} files a row; use recipe.replace(channels={self.planes})"
             )
         if self.planes == 1 and self.channels not in (1, 3):
             raise ValueError(f"the records hold one file a row, so channels must be 1 or 3, got {self.channels}")
 
     def box(self, shape, place=(0.5, 0.5)):
-        """Return the part of a stored picture that the network sees.
+        """Return the part of a stored image that the network sees.
 
-        The whole picture; for `short_side_crop` the largest part of the network's shape, in the middle or where `place`
-        (two shares from 0 to 1) says; for `letterbox` more than the picture, of the network's shape.
+        The whole image; for `short_side_crop` the largest part of the network's shape, in the middle or where `place`
+        (two shares from 0 to 1) says; for `letterbox` more than the image, of the network's shape.
         """
         height, width = shape
         if self.resize == "short_side_crop":
@@ -81,7 +81,7 @@ class Decoder:
         return 0, 0, height, width
 
     def decode(self, planes, shape, window):
-        """Decode a picture, a JPEG reduced as far as leaves the window at least the network's size.
+        """Decode an image, a JPEG reduced as far as leaves the window at least the network's size.
 
         Args:
             planes: encoded bytes of each plane.
@@ -89,7 +89,7 @@ class Decoder:
             window: the box that will be looked at.
 
         Returns:
-            The whole picture, `(height, width, channels)`, uint8; float32 in `[0, 255]` where it has 16 bits.
+            The whole image, `(height, width, channels)`, uint8; float32 in `[0, 255]` where it has 16 bits.
         """
         room = min(window[2] / self.size[0], window[3] / self.size[1])
         ratio = next((ratio for ratio in _RATIOS if room >= ratio), 1)
@@ -98,7 +98,7 @@ class Decoder:
         return np.concatenate([_decoded(plane, 1, shape, ratio) for plane in planes], axis=2)
 
     def fit(self, image, box, shape, out):
-        """Write the box of a decoded picture, brought to the network's size, into `out`.
+        """Write the box of a decoded image, brought to the network's size, into `out`.
 
         Bilinear down to half the size, beyond that the mean of the pixels: nothing aliases.
 
@@ -113,7 +113,7 @@ class Decoder:
             out[:] = GREY
             out[top : top + height, left : left + width] = _floats(image, (height, width))
             whole = self.box(shape)
-            if box != whole:  # a part of the finished picture
+            if box != whole:  # a part of the finished image
                 scale = self.size[0] / whole[2], self.size[1] / whole[3]
                 part = [(box[i] - whole[i]) * scale[i] for i in (0, 1)] + [box[i] * scale[i - 2] for i in (2, 3)]
                 out[:] = _floats(_cut(out, part), self.size)
@@ -123,7 +123,7 @@ class Decoder:
         out[:] = part if part.shape[:2] == self.size else _floats(part, self.size)
 
     def augment(self, planes, shape, policy, rng, *, strength=1.0, centred=False, out):
-        """Write a picture into `out` as a policy changes it.
+        """Write an image into `out` as a policy changes it.
 
         Args:
             planes: encoded bytes of each plane.
@@ -142,7 +142,7 @@ class Decoder:
             self.fit(image, drawn.window, shape, out=out)
 
     def _letterbox(self, shape):
-        """Height and width of the whole picture inside the network's size, and what lies above and left of it."""
+        """Height and width of the whole image inside the network's size, and what lies above and left of it."""
         scale = min(self.size[0] / shape[0], self.size[1] / shape[1])
         inner = [min(max(1, round(full * scale)), side) for full, side in zip(shape, self.size, strict=True)]
         return inner, [(side - part) // 2 for side, part in zip(self.size, inner, strict=True)]
@@ -175,5 +175,5 @@ def _cut(image, box):
 
 
 def _floats(image, size):
-    """The picture at a size, float32: what evaluation shows is not rounded."""
+    """The image at a size, float32: what evaluation shows is not rounded."""
     return resize(np.ascontiguousarray(image, np.float32), size)

@@ -1,4 +1,4 @@
-"""What the table says of a picture beside its pixels: numbers and categories, with gaps and unknown values."""
+"""What the table says of an image beside its pixels: numbers and categories, with gaps and unknown values."""
 
 import re
 import warnings
@@ -80,7 +80,7 @@ class MetadataEncoder:
             if len(words):
                 examples = first_few(sorted(set(words)))
                 warnings.warn(
-                    f"{len(words)} of {len(column)} cells of column {name!r} are no numbers and count as missing: "
+                    f"{len(words)} of {len(column)} cells of column {name!r} are not numbers and count as missing: "
                     f"{examples}; repair them, or name the column in categorical",
                     stacklevel=2,
                 )

@@ -33,7 +33,7 @@ class Samples:
         return np.unique(np.linspace(0, len(self) - 1, min(most, len(self))).round().astype(int))
 
     def stored(self, number):
-        """Return a whole picture as it is stored, uint8 `(height, width, channels)`; of 16 bits float32 in `[0, 255]`.
+        """Return a whole image as it is stored, uint8 `(height, width, channels)`; of 16 bits float32 in `[0, 255]`.
 
         A JPEG of more than twice the network's size is reduced while it is decoded.
         """
@@ -41,16 +41,16 @@ class Samples:
         return self.decoder.decode(self._planes(number), shape, (0, 0, *shape))
 
     def evaluated(self, number):
-        """Return a picture as `eval_dataset` gives it: float32 in `[0, 255]`, `(height, width, channels)`."""
+        """Return an image as `eval_dataset` gives it: float32 in `[0, 255]`, `(height, width, channels)`."""
         return self.augmented(number, (), None)
 
     def trained(self, number, epoch):
-        """Return a picture as `train_dataset` gives it in an epoch, before any mix: as `evaluated`."""
+        """Return an image as `train_dataset` gives it in an epoch, before any mix: as `evaluated`."""
         rng = row_generator(self.recipe.seed, epoch, self.index["row"][number])
         return self.augmented(number, self.recipe.policy, rng, self.recipe.strength_in(epoch), anywhere=True)
 
     def augmented(self, number, policy, rng, strength=1.0, *, anywhere=False):
-        """Return a picture as a policy changes it: float32 in `[0, 255]`, `(height, width, channels)`.
+        """Return an image as a policy changes it: float32 in `[0, 255]`, `(height, width, channels)`.
 
         Args:
             number: of the row.
@@ -65,7 +65,7 @@ class Samples:
         return out
 
     def differ(self, image, plain):
-        """Return whether a picture is another one than `plain` by more than rounding: by a grey level, of its range."""
+        """Return whether an image is another one than `plain` by more than rounding: by a grey level, of its range."""
         level = max(float(plain.max()), 1) / 255 if self.decoder.deep else 1
         return bool(np.abs(image - plain).max() >= level)
 

@@ -79,7 +79,7 @@ def epoch_counts(expected, labels, seed, epoch):
         order = order[np.argsort(np.asarray(labels)[order], kind="stable")]
     total = epoch_rows(expected)
     ends = np.cumsum(expected[order])
-    ends *= total / ends[-1]  # a sum that is no whole number is rounded
+    ends *= total / ends[-1]  # a sum that is not a whole number is rounded
     ends[-1] = total
     counts = np.empty(len(expected), np.int64)
     counts[order] = np.diff(np.floor(ends + rng.uniform()).astype(np.int64), prepend=0)

@@ -2,7 +2,7 @@
 
 They are started by a plain command line, so a notebook or a script needs no `if __name__ == "__main__"`, they load no
 TensorFlow, and they end with the process that started them. Handing work over takes a tenth of a millisecond, where
-joblib's executors take one to two: a batch of pictures takes a few.
+joblib's executors take one to two: a batch of images takes a few.
 
 Google's grain 0.2.18 (Apache-2.0) could read and decode in their place: it maps any function over row numbers. But its
 `mp_prefetch` starts new processes for each pass over the data, 4 s before the first batch against 0.2 s of these, which

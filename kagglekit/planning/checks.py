@@ -62,7 +62,7 @@ def lr_find(comp, folds, recipe, *, fold=None, low=1e-6, high=1.0, steps=100):
 def sanity_checks(comp, folds, recipe, *, fold=None):
     """Check in a minute or so what a long run takes for granted.
 
-    Whether the loss begins where guessing begins, whether the network can learn 32 pictures by heart, and whether it
+    Whether the loss begins where guessing begins, whether the network can memorise 32 images, and whether it
     learns nothing where there is nothing to learn: with shuffled labels it must score what chance scores.
 
     Args:
@@ -90,12 +90,12 @@ def sanity_checks(comp, folds, recipe, *, fold=None):
     lines = [_line("loss before training", first, f"about ln(classes) = {chance:.2f}", first < 1.5 * chance + 0.5)]
     model.compile(optimizer=_constant_rate(plain, stage, model), loss=loss_of(comp.task, plain), jit_compile=False)
     accuracy = 0.0
-    for _ in tqdm(range(100), desc="learning 32 pictures by heart", unit="step", leave=False):
+    for _ in tqdm(range(100), desc="memorising 32 images", unit="step", leave=False):
         model.train_on_batch(images, targets)
         accuracy = _score(model, images, targets)["accuracy"]
         if accuracy == 1:
             break
-    lines.append(_line("accuracy on 32 pictures learnt by heart", accuracy, "0.95 or more", accuracy >= 0.95))
+    lines.append(_line("accuracy on 32 memorised images", accuracy, "0.95 or more", accuracy >= 0.95))
     found, shares = _shuffled(records, plain, fold, others)
     limit = shares.max() + 3 * np.sqrt(shares.max() * (1 - shares.max()) / records.rows(fold))
     lines.append(_line("accuracy with shuffled labels", found, f"at most {limit:.2f}, as chance", found <= limit))
@@ -105,7 +105,7 @@ def sanity_checks(comp, folds, recipe, *, fold=None):
 def _line(check, found, expected, good):
     advice = {
         "loss before training": "the first weights or the input's scale are wrong",
-        "accuracy on 32 pictures learnt by heart": "raise the learning rate, train more layers, or look at the labels",
+        "accuracy on 32 memorised images": "raise the learning rate, train more layers, or look at the labels",
         "accuracy with shuffled labels": "rows of the held-out fold are in training as well: see kk.fold_report",
     }
     return check, round(float(found), 4), expected, "good" if good else advice[check]

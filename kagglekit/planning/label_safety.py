@@ -10,15 +10,15 @@ from kagglekit.pipeline.metadata import check_pixels_alone
 from kagglekit.pipeline.samples import Samples
 
 _TRIES = 16  # draws until an op with a chance does something
-_FEWEST = 5  # pictures of a class before it is judged
+_FEWEST = 5  # images of a class before it is judged
 _TURNED = 0.3  # share of a class that becomes one other class
 _HARD = 0.15  # loss of confidence, or share of changed predictions
 
 
 def label_safety(run, *, policy=None, fold=None, rows=500, seed=0):
-    """Ask a run's network what held-out pictures are before and after each op of a policy, each op by itself.
+    """Ask a run's network what held-out images are before and after each op of a policy, each op by itself.
 
-    An op that turns pictures of one class into another (left and right hands under `flip_horizontal`, ripe and unripe
+    An op that turns images of one class into another (left and right hands under `flip_horizontal`, ripe and unripe
     fruit under `hue`, 6 and 9 under a half turn) teaches wrong labels. One that only makes the network less sure may
     be just unfamiliar. The answer is plainest from a run that was trained without the op: a network that was trained
     with it has been taught not to see the difference.
@@ -26,16 +26,16 @@ def label_safety(run, *, policy=None, fold=None, rows=500, seed=0):
     Args:
         run: a `Run` with a finished fold, of one label a row.
         policy: key of `kagglekit.augment.POLICIES`, or a list of `(op, strength)` pairs. Defaults to that of the
-            run's recipe, times its `augment_strength`. Ops that have a chance are applied to every picture.
-        fold: number of the fold whose held-out pictures are shown to its network. Defaults to the first finished one.
-        rows: pictures to ask about, at most, evenly spread over the fold.
+            run's recipe, times its `augment_strength`. Ops that have a chance are applied to every image.
+        fold: number of the fold whose held-out images are shown to its network. Defaults to the first finished one.
+        rows: images to ask about, at most, evenly spread over the fold.
         seed: integer that fixes what is drawn.
 
     Returns:
-        DataFrame with a line for each op: `op`, `strength`, `rows` (pictures that it changed), `confidence_before` and
-        `confidence_after` (mean probability of the true class), `changed` (share of the pictures whose predicted class
-        is another one), `worst_class` (that loses most confidence, of those with 5 pictures or more) with
-        `worst_before` and `worst_after`, `becomes` (`"6 -> 9"`: what pictures of one class, right before, turn into
+        DataFrame with a line for each op: `op`, `strength`, `rows` (images that it changed), `confidence_before` and
+        `confidence_after` (mean probability of the true class), `changed` (share of the images whose predicted class
+        is another one), `worst_class` (that loses most confidence, of those with 5 images or more) with
+        `worst_before` and `worst_after`, `becomes` (`"6 -> 9"`: what images of one class, right before, turn into
         more often than the other classes do) with its share `turned`, and `verdict`. `attrs["verdict"]` sums up.
 
     Raises:
@@ -97,7 +97,7 @@ def _answers(samples, infer, numbers, policy, seed):
 
 
 def _changed(samples, number, plain, ops, rng, strength):
-    """The picture after an op, or None where no draw changes it."""
+    """The image after an op, or None where no draw changes it."""
     for _ in range(_TRIES):
         image = samples.augmented(number, ops, rng, strength)
         if samples.differ(image, plain):
@@ -106,7 +106,7 @@ def _changed(samples, number, plain, ops, rng, strength):
 
 
 def _compared(before, after, labels, names):
-    """What an op did to the probabilities `(rows, classes)` of pictures with these labels."""
+    """What an op did to the probabilities `(rows, classes)` of images with these labels."""
     rows, classes = np.arange(len(labels)), len(names)
     counts = np.bincount(labels, minlength=classes)
     means = [
@@ -141,7 +141,7 @@ def _compared(before, after, labels, names):
 
 def _verdict(about):
     if not about["rows"]:
-        return "did nothing to these pictures"
+        return "did nothing to these images"
     if about.pop("beyond") >= _TURNED:
         return f"leave it out or lower it: {about['turned']:.0%} of {about['becomes'].replace(' -> ', ' become ')}"
     if max(about["confidence_before"] - about["confidence_after"], about["changed"]) >= _HARD:

@@ -64,7 +64,7 @@ def suggest_recipe(comp, effort="standard"):
     knobs["record_size"] = max(8, -(-knobs["image_size"] * 5 // 4))
     reasons["record_size"] = "1.25 times the image size, so that random crops lose no detail"
     if knobs.get("channels", 3) != 3:
-        reasons["channels"] = "the images are grey" if grey else f"{channels} files a picture are stacked"
+        reasons["channels"] = "the images are grey" if grey else f"{channels} files an image are stacked"
     return Recipe(**knobs, reasons=reasons)
 
 
@@ -143,14 +143,14 @@ def _batch(rows, most):
 
 
 def _policy(class_names, grey, tiny):
-    """Flips only where a mirrored picture is surely of the same class."""
+    """Flips only where a mirrored image is surely of the same class."""
     words = [word for name in class_names for word in name.lower().replace("-", "_").replace(" ", "_").split("_")]
     if tiny:
         return "tiny", "tiny images: shifts by a pixel; no flips, a mirrored character is another one"
     if class_names and all(len(name) <= 2 for name in class_names):
         return (
             "light_no_flip",
-            "class names look like characters or codes: a mirrored picture may be another class",
+            "class names look like characters or codes: a mirrored image may be another class",
         )
     if {"left", "right"} & set(words):
         return "light_no_flip", "class names speak of left and right"
@@ -159,4 +159,4 @@ def _policy(class_names, grey, tiny):
             "light_no_flip",
             "grey images: writing and X-rays are not symmetric; choose 'light' if yours are",
         )
-    return "light", "colour photographs: a mirrored picture stays in its class"
+    return "light", "colour photographs: a mirrored image stays in its class"

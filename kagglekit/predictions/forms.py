@@ -104,7 +104,7 @@ def _values(comp, columns, form, probabilities):
     if set(columns) - set(names):
         if form == "values" and len(columns) == len(names):  # a regression's columns in their order
             return dict(zip(columns, probabilities.T, strict=True))
-        raise ValueError(f"columns of the sample that are no class: {first_few(sorted(set(columns) - set(names)))}")
+        raise ValueError(f"columns of the sample that are not classes: {first_few(sorted(set(columns) - set(names)))}")
     return {name: probabilities[:, comp.class_names.index(name)] for name in columns}
 
 
@@ -128,8 +128,8 @@ def _ready_values(comp, columns, form, frame):
         if not fits.all():
             unknown = labels[~fits]
             raise ValueError(
-                f"labels that are no class: {first_few(unknown.unique())} for ids {first_few(unknown.index)}; for "
-                "probabilities load the competition with metric='auc' or preset=kk.Preset(submission=...)"
+                f"labels that are not among the classes: {first_few(unknown.unique())}, ids {first_few(unknown.index)}; "
+                "for probabilities load the competition with metric='auc' or preset=kk.Preset(submission=...)"
             )
         return {columns[0]: labels.to_numpy()}
     values = frame[columns].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)

@@ -119,7 +119,7 @@ def _reduced(comp, found, side, grey):
 
     rows = list(parallel_map("reading reduced images", reduced, found.tolist()))
     lengths = {len(row) for row in rows}
-    if lengths == {side**2, 3 * side**2}:  # grey pictures among coloured ones
+    if lengths == {side**2, 3 * side**2}:  # grey images among coloured ones
         rows = [np.repeat(row, 3) if len(row) == side**2 else row for row in rows]
     elif len(lengths) > 1:
         raise ValueError(f"the images differ in channels: {sorted(length // side**2 for length in lengths)}")

@@ -35,7 +35,7 @@ class Predictions:
         info: where they come from: views, size, runs, weights.
 
     Raises:
-        ValueError: if an id stands twice, or a row is NaN or no probabilities (one label, distribution: from 0 to 1
+        ValueError: if an id occurs twice, or a row is NaN or no probabilities (one label, distribution: from 0 to 1
             and in sum 1; several labels: each from 0 to 1; regression: any number); names the ids.
     """
 
@@ -177,7 +177,7 @@ class Predictions:
                 arrays = {field: stored[field] for field in _ARRAYS}
         except (zipfile.BadZipFile, KeyError, EOFError, ValueError) as error:
             raise ValueError(
-                f"{path} is no file of Predictions ({error}); delete it and call kk.predict again"
+                f"{path} is not a file of Predictions ({error}); delete it and call kk.predict again"
             ) from error
         if metric is None and text["metric"] not in metrics.METRICS:
             raise ValueError(

@@ -13,18 +13,18 @@ JPEG_START = b"\xff\xd8\xff"
 
 
 def encode_image(root, source, record_size, quality, preprocess=()):
-    """Return what is stored of a picture.
+    """Return what is stored of an image.
 
     A JPEG or PNG of 8-bit grey or RGB, upright and not larger than `record_size`, stays as it is, byte for byte. Any
     other is turned upright, reduced once with antialiasing where it is too large, and written as JPEG if it was one,
     else as lossless PNG. Alpha is left out; 16-bit grey stays 16-bit. Preprocessing comes between the turn and the
-    reduction, on all planes of a picture at once; what it gives is a JPEG where all its files were, else a PNG.
+    reduction, on all planes of an image at once; what it gives is a JPEG where all its files were, else a PNG.
 
     Args:
         root: folder of the competition.
         source: a source as it stands in the table; each part of a tuple becomes one grey plane.
         record_size: short side of the stored image, pixels; nothing is enlarged.
-        quality: of JPEGs that are written anew, 1 to 100.
+        quality: of JPEGs that are encoded again, 1 to 100.
         preprocess: pairs `(name, arguments)` of `kagglekit.records.preprocess.PREPROCESS`, applied in order.
 
     Returns:
@@ -32,7 +32,7 @@ def encode_image(root, source, record_size, quality, preprocess=()):
         (8 or 16), `jpeg` (whether all planes are JPEGs), `grey` and `digest` (SHA-256 of the source's bytes).
 
     Raises:
-        OSError, SyntaxError, ValueError: if the picture cannot be decoded or preprocessed, or its parts differ in size.
+        OSError, SyntaxError, ValueError: if the image cannot be decoded or preprocessed, or its parts differ in size.
     """
     digest, single = hashlib.sha256(), isinstance(source, tuple)
     contents = [sources.read_bytes(root, part) for part in sources.parts(source)]
@@ -41,12 +41,12 @@ def encode_image(root, source, record_size, quality, preprocess=()):
     if preprocess:
         kind = "JPEG" if all(map(_is_jpeg, contents)) else "PNG"
         images = _preprocessed(sources.read_pixels(root, source), preprocess, single)
-        encoded = [_described(*_written_anew(image, kind, record_size, quality, single)) for image in images]
+        encoded = [_described(*_encoded_again(image, kind, record_size, quality, single)) for image in images]
     else:
         encoded = [_encode(content, record_size, quality, single) for content in contents]
     planes, abouts = zip(*encoded, strict=True)
     if len({about["size"] for about in abouts}) > 1:
-        raise ValueError(f"the files of one picture differ in size: {[about['size'] for about in abouts]}")
+        raise ValueError(f"the files of one image differ in size: {[about['size'] for about in abouts]}")
     width, height = abouts[0]["size"]
     return list(planes), {
         "height": height,
@@ -70,12 +70,12 @@ def _encode(content, record_size, quality, single):
             and min(image.size) <= record_size
         )
         if not as_it_is:
-            content, image = _written_anew(image, kind, record_size, quality, single)
+            content, image = _encoded_again(image, kind, record_size, quality, single)
         return _described(content, image)
 
 
 def _preprocessed(pixels, preprocess, single):
-    """The picture as PIL images: one, or one for each plane of a picture of several files."""
+    """The image as PIL images: one, or one for each plane of an image of several files."""
     if pixels.dtype != np.uint8:
         names = ", ".join(name for name, _ in preprocess)
         raise ValueError(f"{names}: preprocessing is for 8 bits, this has 16; bring the files to 8 bits first")
@@ -96,7 +96,7 @@ def _described(content, image):
     return content, about
 
 
-def _written_anew(image, kind, record_size, quality, single):
+def _encoded_again(image, kind, record_size, quality, single):
     image = ImageOps.exif_transpose(image)
     deep = image.mode.startswith("I")  # 16 bits a pixel
     if not deep:
@@ -111,7 +111,7 @@ def _written_anew(image, kind, record_size, quality, single):
             image = image.resize(size, Image.Resampling.LANCZOS)
     elif deep:
         image = Image.fromarray(np.asarray(image, np.int64).clip(0, 65535).astype(np.uint16))
-    # MPO: a phone's JPEG with further pictures behind the first
+    # MPO: a phone's JPEG with further images behind the first
     return stored_bytes(image, jpeg=kind in ("JPEG", "MPO"), quality=quality), image
 
 

@@ -19,32 +19,32 @@ from kagglekit.competition import sources
 from kagglekit.records.encoding import JPEG_START, stored_bytes
 from kagglekit.records.shards import shard_key
 
-CHUNK = 256  # training pictures whose copies are written together, whole or not at all
+CHUNK = 256  # training images whose copies are written together, whole or not at all
 QUALITY = 95  # of JPEGs
 
 
 def expand(comp, copies, policy, *, seed=0, folder=None):
-    """Write augmented copies of every training picture, as rows of a new competition.
+    """Write augmented copies of every training image, as rows of a new competition.
 
-    A copy has its picture's size, kind of file, labels and metadata. It stays in the fold of its picture, because the
+    A copy has its original's size, kind of file, labels and metadata. It stays in the fold of its original, because the
     two share `id` and `group`. Networks are trained on the copies of their folds and never judged by them: out-of-fold
-    predictions and scores count the pictures alone. Folds of `comp` serve as they are: a copy has its picture's. Where
+    predictions and scores count the originals alone. Folds of `comp` serve as they are: a copy has its original's. Where
     a network is trained through `train_dataset`, a policy in the recipe does the same without files, and differently
     each epoch.
 
-    Files are written side by side (see `kk.write_records`); a call that was broken off goes on. The same seed gives the
-    same copies; a picture that changes has its copies written again.
+    Files are written side by side (see `kk.write_records`); an interrupted call goes on. The same seed gives the same
+    copies; an image that changes has its copies written again.
 
     Args:
         comp: a `Competition`.
-        copies: number of copies of each picture, 1 to 999.
+        copies: number of copies of each image, 1 to 999.
         policy: key of `kagglekit.augment.POLICIES`, or a list of `(op, strength)` pairs.
         seed: integer from 0.
         folder: where to write. Defaults to `expanded/<key>` in the competition's workspace.
 
     Returns:
         A new `Competition` whose `train` has the rows of `comp` first, then the copies, named `<image_id>~1` and on. A
-        column `copy_of` names the image that a row is a copy of, and is empty for the pictures; a picture without a
+        column `copy_of` names the image that a row is a copy of, and is empty for the originals; an image without a
         `group` has its own `image_id` there.
 
     Raises:
@@ -79,19 +79,19 @@ def expand(comp, copies, policy, *, seed=0, folder=None):
 
 
 def _write_all(comp, folder, settings):
-    """Write all copies, and return their sources: an object array `(rows * copies,)`, a picture's copies in order."""
+    """Write all copies, and return their sources: an object array `(rows * copies,)`, an image's copies in order."""
     from joblib import delayed
 
-    root, pictures = Path(comp.root).resolve(), comp.train["source"].tolist()
-    starts = range(0, len(pictures), CHUNK)
+    root, images = Path(comp.root).resolve(), comp.train["source"].tolist()
+    starts = range(0, len(images), CHUNK)
     tasks = (
-        delayed(_write_chunk)(root, pictures[start : start + CHUNK], start, folder.resolve(), settings)
+        delayed(_write_chunk)(root, images[start : start + CHUNK], start, folder.resolve(), settings)
         for start in starts
     )
     found, problems = [], []
-    with tqdm(total=len(pictures), desc="writing augmented copies", leave=False) as bar:
+    with tqdm(total=len(images), desc="writing augmented copies", leave=False) as bar:
         for start, (written, bad) in zip(starts, side_by_side()(tasks), strict=True):
-            bar.update(min(CHUNK, len(pictures) - start))
+            bar.update(min(CHUNK, len(images) - start))
             found += written
             problems += bad
     if problems:
@@ -104,14 +104,14 @@ def _write_all(comp, folder, settings):
     return result
 
 
-def _write_chunk(root, pictures, start, folder, settings):
-    """Write the copies of some pictures into a folder of their own, unless they are there.
+def _write_chunk(root, images, start, folder, settings):
+    """Write the copies of some images into a folder of their own, unless they are there.
 
     Returns:
         `(sources, problems)`: of the copies, relative to the root; and texts that name what cannot be decoded.
     """
     target = folder / f"{start:08d}"
-    rows = [{"row": start + number, "source": source} for number, source in enumerate(pictures)]
+    rows = [{"row": start + number, "source": source} for number, source in enumerate(images)]
     try:
         key = shard_key(root, rows, settings)
     except OSError as error:
@@ -134,16 +134,16 @@ def _write_chunk(root, pictures, start, folder, settings):
     parts = {}
     for path in sorted(target.glob("*-*.*")):
         parts.setdefault(path.name[:7], []).append((below / path.name).as_posix())
-    several = isinstance(pictures[0], tuple)
+    several = isinstance(images[0], tuple)
     return [tuple(files) if several else files[0] for files in parts.values()], []
 
 
 class _Unwritten(Exception):
-    """Copies of pictures of which one is damaged: their folder is not to appear."""
+    """Copies of images of which one is damaged: their folder is not to appear."""
 
 
 def _write_copies(root, row, folder, settings):
-    """Write `<row>-<copy>-<plane>.<png or jpg>` of each copy of a picture; 16 bits stay 16 bits."""
+    """Write `<row>-<copy>-<plane>.<png or jpg>` of each copy of an image; 16 bits stay 16 bits."""
     parts = sources.parts(row["source"])
     single = isinstance(row["source"], tuple)
     planes = [sources.read_pixels(root, (part,) if single else part) for part in parts]

@@ -1,6 +1,6 @@
-"""What is done to every picture alike, before anything is drawn: crops, masks, and evening out of light and colour.
+"""What is done to every image alike, before anything is drawn: crops, masks, and evening out of light and colour.
 
-Each function takes one picture, uint8 `(height, width, channels)`, RGB where it has three channels, and returns uint8.
+Each function takes one image, uint8 `(height, width, channels)`, RGB where it has three channels, and returns uint8.
 It never changes its input, though what it returns may share memory with it. They run once when records are written, or
 on the fly. None is good by itself: the winner of the second retinopathy competition used none of them, so measure each
 by leaving it out.
@@ -26,7 +26,7 @@ def ben_graham(image, *, radius=300):
         radius: pixels, 300 as in the competition. A smaller eye is not enlarged: its own radius counts.
 
     Returns:
-        uint8 `(new height, new width, channels)`; a picture whose middle row is black comes back as it is.
+        uint8 `(new height, new width, channels)`; an image whose middle row is black comes back as it is.
 
     Raises:
         ValueError: for anything but uint8 `(height, width, channels)`.
@@ -40,7 +40,7 @@ def ben_graham(image, *, radius=300):
     https://github.com/btgraham/SparseConvNet, which enlarges too, and shrinks by bilinear interpolation where areas are
     averaged here.
     """
-    image = _picture(image)
+    image = _image(image)
     row = image[len(image) // 2].sum(axis=1)
     found = np.count_nonzero(row > row.mean() / 10) / 2
     if not found:
@@ -65,7 +65,7 @@ def circle_crop(image):
         image: uint8 `(height, width, channels)`, any number of channels.
 
     Returns:
-        uint8 `(side, side, channels)`, the side is the shorter one of the picture's.
+        uint8 `(side, side, channels)`, the side is the shorter one of the image's.
 
     Raises:
         ValueError: as `ben_graham`.
@@ -77,7 +77,7 @@ def circle_crop(image):
 
     Reference: the kernels of APTOS 2019 (https://www.kaggle.com/ratthachat/aptos-updated-preprocessing-ben-s-cropping).
     """
-    image = _picture(image)
+    image = _image(image)
     height, width = image.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
@@ -94,7 +94,7 @@ def crop_grey_border(image, *, threshold=7):
         threshold: grey level; a pixel that is brighter is no border.
 
     Returns:
-        uint8 `(new height, new width, channels)`; a picture that is dark throughout comes back as it is.
+        uint8 `(new height, new width, channels)`; an image that is dark throughout comes back as it is.
 
     Raises:
         ValueError: as `ben_graham`.
@@ -107,9 +107,9 @@ def crop_grey_border(image, *, threshold=7):
     (3, 5, 3)
 
     Reference: `crop_image_from_gray` of the kernels of APTOS 2019, see `circle_crop`; they drop dark rows and columns
-    within the picture too, which shifts its parts together.
+    within the image too, which shifts its parts together.
     """
-    image = _picture(image)
+    image = _image(image)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.shape[2] == 3 else image.mean(axis=2)
     rows, columns = (np.flatnonzero((grey > threshold).any(axis=axis)) for axis in (1, 0))
     return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if len(rows) else image
@@ -138,9 +138,9 @@ def hsv_mask(image, *, low=(25, 100, 50), high=(95, 255, 255)):
     Reference: https://docs.opencv.org/4.x/de/d25/imgproc_color_conversions.html, HSV; the range is the one of the
     kernels of Plant Seedlings Classification (hue 60 and 35 to either side), which also close small holes.
     """
-    image = _picture(image)
+    image = _image(image)
     if image.shape[2] != 3:
-        raise ValueError(f"expected an RGB picture, got {image.shape[2]} channels; hue is defined on red, green, blue")
+        raise ValueError(f"expected an RGB image, got {image.shape[2]} channels; hue is defined on red, green, blue")
     hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
     from_low = ((np.arange(256) - low[0]) % 180).astype(np.uint8)  # hue is a circle
     hsv[..., 0] = from_low[hsv[..., 0]]
@@ -149,7 +149,7 @@ def hsv_mask(image, *, low=(25, 100, 50), high=(95, 255, 255)):
 
 
 def crop_to_box(image, box):
-    """Cut out the box that the table's columns give for a picture.
+    """Cut out the box that the table's columns give for an image.
 
     Args:
         image: uint8 `(height, width, channels)`, any number of channels.
@@ -159,18 +159,18 @@ def crop_to_box(image, box):
         uint8 `(box height, box width, channels)`.
 
     Raises:
-        ValueError: as `ben_graham`, and for a box that is empty or reaches outside the picture.
+        ValueError: as `ben_graham`, and for a box that is empty or reaches outside the image.
 
     Example:
 
     >>> crop_to_box(np.zeros((60, 80, 3), np.uint8), (10, 20, 30, 40)).shape
     (30, 40, 3)
     """
-    image = _picture(image)
+    image = _image(image)
     top, left, height, width = box
     if not (min(top, left) >= 0 and 0 < height <= image.shape[0] - top and 0 < width <= image.shape[1] - left):
         raise ValueError(
-            f"expected a box (top, left, height, width) within the picture of {image.shape[0]}x{image.shape[1]} pixels "
+            f"expected a box (top, left, height, width) within the image of {image.shape[0]}x{image.shape[1]} pixels "
             f"(height x width), got {tuple(box)}; check which column is which, and whether corners were meant"
         )
     top, left, bottom, right = np.floor(top), np.floor(left), np.ceil(top + height), np.ceil(left + width)
@@ -178,7 +178,7 @@ def crop_to_box(image, box):
 
 
 def standardise_per_image(image):
-    """Give every picture the same mean and spread, over all its pixels and channels together.
+    """Give every image the same mean and spread, over all its pixels and channels together.
 
     `z = (x - mean) / max(spread, 1 / sqrt(number of values))`, where the spread is the standard deviation; then
     `128 + 64 z`, rounded and held within 0 to 255. Two standard deviations to either side fill the range; photographs,
@@ -188,7 +188,7 @@ def standardise_per_image(image):
         image: uint8 `(height, width, channels)`, any number of channels.
 
     Returns:
-        uint8 of the same shape; a picture of a single value comes back as it is.
+        uint8 of the same shape; an image of a single value comes back as it is.
 
     Raises:
         ValueError: as `ben_graham`.
@@ -200,7 +200,7 @@ def standardise_per_image(image):
 
     Reference: https://www.tensorflow.org/api_docs/python/tf/image/per_image_standardization
     """
-    image = _picture(image)
+    image = _image(image)
     if image.min() == image.max():
         return image
     flat = image.reshape(len(image), -1)  # OpenCV then sees one channel
@@ -211,7 +211,7 @@ def standardise_per_image(image):
 
 
 def grey_to_rgb(image):
-    """Repeat a grey picture's channel three times, for networks that take three; RGB stays as it is.
+    """Repeat a grey image's channel three times, for networks that take three; RGB stays as it is.
 
     Args:
         image: uint8 `(height, width, 1)` or `(height, width, 3)`.
@@ -227,11 +227,9 @@ def grey_to_rgb(image):
     >>> grey_to_rgb(np.array([[[7], [9]]], np.uint8)).tolist()
     [[[7, 7, 7], [9, 9, 9]]]
     """
-    image = _picture(image)
+    image = _image(image)
     if image.shape[2] not in (1, 3):
-        raise ValueError(
-            f"expected 1 or 3 channels, got {image.shape[2]}; choose the channels that stand for a picture"
-        )
+        raise ValueError(f"expected 1 or 3 channels, got {image.shape[2]}; choose the channels that stand for an image")
     return image if image.shape[2] == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
 
 
@@ -279,12 +277,12 @@ def check_preprocess(preprocess):
     return steps
 
 
-def _picture(image):
-    """Return the picture with its pixels side by side, as OpenCV needs them, if it is one."""
+def _image(image):
+    """Return the image with its pixels side by side, as OpenCV needs them, if it is one."""
     if image.ndim != 3 or image.dtype != np.uint8 or image.size == 0:
         raise ValueError(
-            f"expected a picture as uint8 (height, width, channels), got {image.dtype} {image.shape}; "
-            "bring other depths to 8 bits first, and give grey pictures a last axis of 1"
+            f"expected an image as uint8 (height, width, channels), got {image.dtype} {image.shape}; "
+            "bring other depths to 8 bits first, and give grey images a last axis of 1"
         )
     return np.ascontiguousarray(image)
 

@@ -48,7 +48,7 @@ class Records:
         return find_task(self.manifest["task"])
 
     @property
-    def identity(self):
+    def hash(self):
         """Text that two sets of records share when they hold the same rows, folds, pixels and settings."""
         return content_hash([self.manifest["key"], self.manifest["source_hash"]])
 
@@ -60,7 +60,7 @@ class Records:
     def with_copies(self, folds):
         """Return folds together with their augmented copies, which `kk.expand` made: what is trained on.
 
-        Evaluation reads the folds alone, so that every picture counts once.
+        Evaluation reads the folds alone, so that every image counts once.
         """
         folds = [folds] if isinstance(folds, int | np.integer) else list(folds)
         copies = [f"copies{fold}" for fold in folds]

@@ -6,9 +6,9 @@ import google_crc32c
 
 
 class RowReader:
-    """Reads encoded pictures of some parts of records.
+    """Reads encoded images of some parts of records.
 
-    TFRecord files can be read from front to back alone, but for their sidecars, which know where each picture stands.
+    TFRecord files can be read from front to back alone, but for their sidecars, which know where each image stands.
     So a shuffled epoch is a list of numbers, and TensorFlow, which names neither file nor row of a damaged record, is
     not asked. Threads may share a reader.
 

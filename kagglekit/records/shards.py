@@ -34,10 +34,10 @@ def shard_key(root, rows, settings):
     return content_hash([settings, rows, sorted(found.items())], length=32)
 
 
-def mean_bytes(root, pictures):
+def mean_bytes(root, images):
     """Return the mean size of the files of some sources, bytes; 1 or more."""
     sizes = [0]
-    for source in pictures:
+    for source in images:
         with contextlib.suppress(OSError):  # a missing file is named when its shard is written
             sizes.append(sources.size_of(root, source))
     return max(1, sum(sizes) / max(1, len(sizes) - 1))

@@ -28,18 +28,18 @@ def write_records(comp, folds, *, record_size=280, quality=95, metadata=(), prep
     What is stored of an image says `kagglekit.records.encoding.encode_image`. Shards are written side by side through
     joblib: `joblib.parallel_config` chooses the backend (threads, processes, a Dask cluster) and the number of jobs. A
     shard is written whole or not at all; one that is there already, of the same rows, settings and files, is kept: a
-    call that was broken off goes on, and a changed image rewrites its own shard alone.
+    call that was interrupted goes on, and a changed image rewrites its own shard alone.
 
     Args:
         comp: a `Competition`.
         folds: fold of each training image, as `assign_folds` gives it.
         record_size: short side of the stored images, pixels; nothing is enlarged.
-        quality: of the JPEGs that are written anew, 1 to 100.
+        quality: of the JPEGs that are encoded again, 1 to 100.
         metadata: names of columns of train and test whose text is stored with each row, empty where a cell is missing.
-        preprocess: what is done to every upright picture before it is reduced and stored: names of
+        preprocess: what is done to every upright image before it is reduced and stored: names of
             `kagglekit.records.preprocess.PREPROCESS`, or pairs of a name and a dict of the function's arguments, in
-            order. `("crop_to_box", {"box": ("y", "x", "height", "width")})` takes each picture's box from these columns
-            of train and test: top, left, height and width, in pixels of the upright picture; without the dict they are
+            order. `("crop_to_box", {"box": ("y", "x", "height", "width")})` takes each image's box from these columns
+            of train and test: top, left, height and width, in pixels of the upright image; without the dict they are
             called so.
         folder: where to write. Defaults to `records/<key>` in the competition's workspace.
 
@@ -48,7 +48,7 @@ def write_records(comp, folds, *, record_size=280, quality=95, metadata=(), prep
 
     Raises:
         ValueError: naming the images that cannot be decoded or preprocessed (finished shards stay, for the next call),
-            if `folder` holds files that are no records, or if a column of `metadata` is not there or is called as
+            if `folder` holds files that are not records, or if a column of `metadata` is not there or is called as
             records call something of their own.
 
     Example:
@@ -150,7 +150,7 @@ def _parts(train, folds):
         fold = folds.reindex(train["copy_of"][copied]).to_numpy()
         apart = train["image_id"][copied][(fold != folds[copied].to_numpy()) & ~np.isnan(fold)]
         if len(apart):
-            raise ValueError(f"copies in another fold than their picture: {first_few(apart)}; use kk.assign_folds")
+            raise ValueError(f"copies in another fold than their image: {first_few(apart)}; use kk.assign_folds")
     numbers, parts = folds.to_numpy(), {}
     for name, chosen in (("fold", ~copied), ("copies", copied)):
         for fold in np.unique(numbers[chosen]).tolist():

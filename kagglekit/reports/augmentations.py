@@ -1,4 +1,4 @@
-"""Pictures of what a network is fed in training, and of every op by itself."""
+"""Figures of what a network is fed in training, and of every op by itself."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,19 +12,19 @@ _TRIES = 8
 
 
 def plot_augmentations(records, recipe, *, images=6, epochs=3):
-    """Draw pictures as they are stored, and below exactly what `train_dataset` makes of them in the first epochs.
+    """Draw images as they are stored, and below exactly what `train_dataset` makes of them in the first epochs.
 
     A recipe's `mix` comes after that and is not drawn. Of more than 3 channels the first 3 are shown as red, green and
-    blue; pictures of 16 bits are brightened, each column by one factor.
+    blue; images of 16 bits are brightened, each column by one factor.
 
     Args:
         records: `Records`.
         recipe: a `Recipe`; its size, channels, policy and strength are shown.
-        images: number of pictures, spread over the first fold, a column each.
+        images: number of images, spread over the first fold, a column each.
         epochs: number of epochs, a row each.
 
     Returns:
-        Array of Axes `(1 + epochs, images)`; fewer columns where the fold has fewer pictures.
+        Array of Axes `(1 + epochs, images)`; fewer columns where the fold has fewer images.
     """
     samples = Samples(records, recipe, records.folds[0])
     rows = samples.spread(images)
@@ -48,20 +48,20 @@ def plot_augmentations(records, recipe, *, images=6, epochs=3):
 
 
 def plot_ops(records, recipe, *, image_id=None, ops=None, columns=9):
-    """Draw what each op makes of a picture, at a strength that shows it: a catalogue to choose a policy from.
+    """Draw what each op makes of an image, at a strength that shows it: a catalogue to choose a policy from.
 
-    Of eight draws the one that changes the picture most is shown. An op that is not defined for the picture's channels
+    Of eight draws the one that changes the image most is shown. An op that is not defined for the image's channels
     (hue of 6 channels) leaves it as it is and says so.
 
     Args:
         records: `Records`.
         recipe: a `Recipe`: `image_size`, `channels` and `seed` are used.
-        image_id: the picture. Defaults to the first one.
+        image_id: the image. Defaults to the first one.
         ops: names of `kagglekit.augment.OPS` to draw. Defaults to all.
-        columns: pictures side by side.
+        columns: images side by side.
 
     Returns:
-        Array of Axes, the unchanged picture first, then one for each op.
+        Array of Axes, the unchanged image first, then one for each op.
 
     Raises:
         ValueError: if the image or an op is unknown.

@@ -1,4 +1,4 @@
-"""What the figures share: colours, bare Axes for pictures, short names."""
+"""What the figures share: colours, bare Axes for images, short names."""
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -7,7 +7,7 @@ from kagglekit.audit.scan import scan
 from kagglekit.audit.thumbnails import rows_of_class, small_images, with_channels
 from kagglekit.reports.drawing import SECOND, bare, say, short, show
 
-_SIDE = 160  # pixels of a picture in a grid
+_SIDE = 160  # pixels of an image in a grid
 
 
 def plot_images(comp, *, per_class=4, most=12, seed=0):
@@ -28,7 +28,7 @@ def plot_images(comp, *, per_class=4, most=12, seed=0):
     rng = np.random.default_rng(seed)
     chosen = [rng.permutation(part)[:per_class] for part in rows.values()]
     sources = comp.train["source"].iloc[np.concatenate(chosen)]
-    pictures = small_images(comp.root, sources.tolist(), _SIDE, title="reading some of each class")
+    images = small_images(comp.root, sources.tolist(), _SIDE, title="reading some of each class")
     figure, axes = plt.subplots(
         len(rows), per_class, figsize=(1.2 * per_class + 1.6, 1.25 * len(rows) + 0.4), squeeze=False,
         layout="constrained",
@@ -37,7 +37,7 @@ def plot_images(comp, *, per_class=4, most=12, seed=0):
         for place, ax in enumerate(line):
             bare(ax)
             if place < len(part):
-                _show_or_say(ax, next(pictures))
+                _show_or_say(ax, next(images))
         line[0].set_ylabel(short(name, 20), rotation=0, ha="right", va="center")
     some = f", the {most} most frequent of {len(comp.classes)} classes" if len(comp.classes) > most else ""
     figure.suptitle(
@@ -64,7 +64,7 @@ def plot_mean_images(comp, *, per_class=100, most=24, seed=0):
     rng = np.random.default_rng(seed)
     chosen = [rng.permutation(part)[:per_class] for part in rows.values()]
     sources = comp.train["source"].iloc[np.concatenate(chosen)].tolist()
-    pictures = (facts.colours for facts in scan(comp, sources))
+    images = (facts.colours for facts in scan(comp, sources))
     columns = min(6, len(rows))
     lines = -(-len(rows) // columns)
     figure, axes = plt.subplots(
@@ -73,7 +73,7 @@ def plot_mean_images(comp, *, per_class=100, most=24, seed=0):
     for ax in axes.ravel():
         bare(ax)
     for ax, name, part in zip(axes.ravel(), rows, chosen, strict=False):
-        mean, number = _mean_of(pictures, len(part))
+        mean, number = _mean_of(images, len(part))
         _show_or_say(ax, mean, smooth=True)
         ax.set_title(f"{short(name, 22)}\nmean of {number}", fontsize=8)
     some = f" of the {most} most frequent of {len(comp.classes)} classes" if len(comp.classes) > most else ""
@@ -106,7 +106,7 @@ def plot_duplicates(comp, groups, *, most=6):
 
     shown = sorted(pairs, key=rank)[:most]
     sources = [tables[part].at[name, "source"] for a, b, *_, c, d in shown for name, part in ((a, c), (b, d))]
-    pictures = small_images(comp.root, sources, 2 * _SIDE, title="reading duplicates")
+    images = small_images(comp.root, sources, 2 * _SIDE, title="reading duplicates")
     across = min(3, len(shown))
     lines = -(-len(shown) // across)
     figure = plt.figure(figsize=(4.4 * across, 2.85 * lines + 0.4), layout="constrained")
@@ -121,7 +121,7 @@ def plot_duplicates(comp, groups, *, most=6):
         axes.append(place.subplots(1, 2))
         for ax, name, label in zip(axes[-1], (first, second), labels, strict=True):
             bare(ax)
-            _show_or_say(ax, next(pictures))
+            _show_or_say(ax, next(images))
             ax.set_title(f"{short(name, 22)}\n{short(_one_line(label), 22)}", fontsize=8)
     return np.array(axes)
 
@@ -134,10 +134,10 @@ def _shown_classes(comp, most):
     return dict(list(rows.items())[:most])
 
 
-def _mean_of(pictures, number):
-    """Return the mean of the next `number` pictures as they come, and how many could be read."""
+def _mean_of(images, number):
+    """Return the mean of the next `number` images as they come, and how many could be read."""
     total, count = None, 0
-    for pixels in (next(pictures) for _ in range(number)):
+    for pixels in (next(images) for _ in range(number)):
         if pixels.size:  # else unreadable
             pixels = pixels.astype(np.float64)
             channels = pixels.shape[-1] if total is None else max(pixels.shape[-1], total.shape[-1])

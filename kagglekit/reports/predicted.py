@@ -1,4 +1,4 @@
-"""Pictures of what a run predicts, for every task."""
+"""Figures of what a run predicts, for every task."""
 
 import matplotlib.pyplot as plt
 import numpy as np

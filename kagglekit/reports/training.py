@@ -1,4 +1,4 @@
-"""Pictures of a run. Each function draws on given or new Axes and returns them."""
+"""Figures of a run. Each function draws on given or new Axes and returns them."""
 
 import matplotlib.pyplot as plt
 import seaborn as sns

@@ -13,7 +13,7 @@ EVENTS = "events.out.tfevents"  # TensorBoard reads the files whose names contai
 def write_events(path, history):
     """Write the numbers of a history as TensorBoard's scalars, with the epoch as their step.
 
-    Done once, from the finished table, so that a fold that was broken off and taken up again has one curve without
+    Done once, from the finished table, so that a fold that was interrupted and resumed has one curve without
     repeated steps. The wall-clock times of the events are worked out from the epochs' `seconds`.
 
     Args:

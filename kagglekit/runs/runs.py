@@ -60,7 +60,7 @@ class Run:
     def info(self):
         """What `run.json` says, which never changes.
 
-        `competition`, `class_names`, `task`, `metric`, `precision`, `folds` (numbers), `model`, `pixels` (identity of
+        `competition`, `class_names`, `task`, `metric`, `precision`, `folds` (numbers), `model`, `pixels` (hash of
         the records), `workspace` (of the competition, seen from the run's folder) and `records` (seen from there).
         """
         return read_json(self.folder / "run.json")
@@ -85,10 +85,10 @@ class Run:
             raise FileNotFoundError(
                 f"the records of {self.name} are not in {folder}; copy that folder from the workspace where the run "
                 "was trained, or let kk.cross_validate(comp, folds, run.recipe) write it again: it trains no finished "
-                "fold anew"
+                "fold again"
             )
         records = open_records(folder)
-        if records.identity != self.info["pixels"]:
+        if records.hash != self.info["pixels"]:
             raise ValueError(f"the images of {self.name} have changed since it was trained; train it again")
         return records
 
@@ -271,8 +271,8 @@ def open_run(comp, folds, recipe, records, *, model_key=None, parent=None, fold_
     precision = keras.config.dtype_policy().name
     numbers = sorted(int(fold) for fold in folds.unique()) if fold_numbers is None else list(fold_numbers)
     ops = check_policy(recipe.policy)  # what the name of a policy stands for may change
-    identity = content_hash([recipe.hash, ops, comp.metric.key, records.identity, model_key, precision])
-    folder = Path(parent or comp.folders.runs) / f"{recipe.name}-{content_hash([identity, numbers])}"
+    run_hash = content_hash([recipe.hash, ops, comp.metric.key, records.hash, model_key, precision])
+    folder = Path(parent or comp.folders.runs) / f"{recipe.name}-{content_hash([run_hash, numbers])}"
     if not (folder / "run.json").is_file():
         with written_whole(folder) as temporary:
             temporary.mkdir(parents=True)
@@ -282,7 +282,7 @@ def open_run(comp, folds, recipe, records, *, model_key=None, parent=None, fold_
                 temporary / "run.json",
                 {
                     "competition": comp.name,
-                    "identity": identity,
+                    "hash": run_hash,
                     "class_names": comp.class_names,
                     "task": str(comp.task),
                     "metric": str(comp.metric),
@@ -290,7 +290,7 @@ def open_run(comp, folds, recipe, records, *, model_key=None, parent=None, fold_
                     "folds": numbers,
                     "workspace": _relative(comp.workspace, folder),
                     "records": _relative(records.folder, comp.workspace),
-                    "pixels": records.identity,
+                    "pixels": records.hash,
                     "model": model_key or recipe.backbone,
                 },
             )
@@ -312,7 +312,7 @@ def adopt_folds(comp, run):
     """
     for path in sorted([*comp.folders.runs.glob("*/run.json"), *comp.folders.tuning.glob("*/runs/*/run.json")]):
         other = Run(path.parent)
-        if other.folder == run.folder or other.info["identity"] != run.info["identity"]:
+        if other.folder == run.folder or other.info["hash"] != run.info["hash"]:
             continue
         for fold in set(other.finished_folds) & set(run.info["folds"]) - set(run.finished_folds):
             with written_whole(run.fold_folder(fold)) as folder:

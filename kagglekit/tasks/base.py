@@ -130,7 +130,7 @@ class Task:
             names: names of the outputs.
 
         Raises:
-            ValueError: naming the labels that are no class.
+            ValueError: naming the labels that are not among the classes.
         """
         return np.array(list(labels), np.float32).reshape(len(labels), len(names))
 
@@ -178,11 +178,11 @@ class Task:
             labels: in the form of `Competition`'s column `label`, or targets or predictions `(rows, outputs)`.
             names: names of the outputs.
         """
-        raise ValueError(f"labels of the task {self!r} are no numbers")
+        raise ValueError(f"labels of the task {self!r} are not numbers")
 
     def value_name(self, names):
         """Return what the number of `values` is called on an axis."""
-        raise ValueError(f"labels of the task {self!r} are no numbers")
+        raise ValueError(f"labels of the task {self!r} are not numbers")
 
     def strata(self, labels, names):
         """Return what folds share out evenly, as `kk.StratifiedFolds` takes `y`, and names of its columns or None."""
@@ -291,7 +291,7 @@ def as_numbers(cells, where):
         wrong = cells.index[~np.isfinite(values[column])]
         if len(wrong):
             raise ValueError(
-                f"{where}: {len(wrong)} cells of column {column!r} are no numbers: {first_few(cells[column][wrong])}"
+                f"{where}: {len(wrong)} cells of column {column!r} are not numbers: {first_few(cells[column][wrong])}"
             )
     return values
 

@@ -139,7 +139,7 @@ class Ordinal(SingleLabel):
         """Return the grades by value.
 
         Raises:
-            ValueError: if they are no numbers: by name, high comes before low.
+            ValueError: if they are not numbers: by name, high comes before low.
         """
         if not all(map(NUMBER.fullmatch, names)):
             raise ValueError(
@@ -237,7 +237,9 @@ def _numbers_of(names, used):
     numbers = {name: number for number, name in enumerate(names)}
     unknown = sorted(set(used) - set(numbers))
     if unknown:
-        raise ValueError(f"labels that are no class: {first_few(unknown)}; the classes are {first_few(names)}")
+        raise ValueError(
+            f"labels that are not among the classes: {first_few(unknown)}; the classes are {first_few(names)}"
+        )
     return numbers
 
 

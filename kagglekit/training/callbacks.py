@@ -12,7 +12,7 @@ from kagglekit.training.progress import advance, describe, title
 
 
 class Progress(keras.callbacks.Callback):
-    """Move the progress bar on by a step per batch, and stop with a clear error when the loss is no number.
+    """Move the progress bar on by a step per batch, and stop with a clear error when the loss is not a number.
 
     Args:
         stage: name of the stage.
@@ -39,7 +39,7 @@ class Progress(keras.callbacks.Callback):
 class Reseed(keras.callbacks.Callback):
     """Give dropout and its like seeds that follow from the run's seed, the fold and the epoch alone.
 
-    Keras saves the state of its seed generators neither in `.keras` nor in `.weights.h5`; drawn anew for each epoch,
+    Keras saves the state of its seed generators neither in `.keras` nor in `.weights.h5`; drawn again for each epoch,
     training goes on after an interruption as it would have without one.
 
     Args:

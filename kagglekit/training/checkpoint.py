@@ -11,7 +11,7 @@ class Checkpoint:
     """The state of one fold in training, in a file that is there until the fold is complete.
 
     Args:
-        path: the file, `.npz`; what an interrupted training left there is taken up.
+        path: the file, `.npz`; what an interrupted training left there is resumed.
 
     Attributes:
         stage: number of the stage that is being trained, from 0.

@@ -1,4 +1,4 @@
-"""Train a network on every fold but one, for each fold, into a run that can be taken up again."""
+"""Train a network on every fold but one, for each fold, into a run that can be resumed."""
 
 import contextlib
 import os
@@ -25,8 +25,8 @@ def cross_validate(comp, folds, recipe, *, build_model=None, fold_numbers=None, 
 
     Each fold starts afresh (weights, optimizer, seeds): first the head on the frozen backbone, then fine-tuning of its
     last layers; a backbone with random weights is trained as a whole. What a finished fold gave lies in the run's
-    folder; a run that was broken off goes on after its last whole epoch, and the result is the same, bit for bit. Folds
-    that a tuning trial of the same recipe has trained already are taken over.
+    folder; an interrupted run is resumed after its last whole epoch, and the result is the same, bit for bit. Folds
+    that a tuning trial of the same recipe has trained already are copied.
 
     Folds are trained one after another; under `joblib.parallel_config("loky", n_jobs=2)` side by side in worker
     processes, with the same bits.

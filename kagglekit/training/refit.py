@@ -18,8 +18,8 @@ def refit(run, *, build_model=None):
     place of one per fold that saw a part. No row is left to measure it on; the folds' score stands for it.
 
     It trains for the recipe's epochs. With `patience` each stage ends after the mean of the folds' best epochs,
-    rounded, at the learning rate that the recipe has there. What was broken off goes on after its last whole epoch with
-    the same bits; what is complete is left as it is.
+    rounded, at the learning rate that the recipe has there. An interrupted refit is resumed after its last whole
+    epoch with the same bits; a complete one is left as it is.
 
     Args:
         run: a complete `Run`.

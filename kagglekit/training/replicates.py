@@ -15,7 +15,7 @@ def cross_validate_seeds(comp, folds, recipe, *, seeds=3, tta="auto", build_mode
 
     A seed decides initial weights, batches, augmentation and dropout. A difference between two recipes that is smaller
     than the spread of one recipe's scores says nothing; the average usually scores above most of the single seeds. Each
-    seed is a run of its own: what was broken off goes on, what is complete is not trained again.
+    seed is a run of its own: what was interrupted goes on, what is complete is not trained again.
 
     Args:
         comp: a `Competition`.
@@ -30,7 +30,7 @@ def cross_validate_seeds(comp, folds, recipe, *, seeds=3, tta="auto", build_mode
         `scores`, the scores' `mean` and `spread` (standard deviation with n - 1; 0 for one seed), and `members`.
 
     Raises:
-        ValueError: if `seeds` is no positive number or list of different seeds; otherwise as `kk.cross_validate`.
+        ValueError: if `seeds` is not a positive number or list of different seeds; otherwise as `kk.cross_validate`.
 
     Example:
 

@@ -28,7 +28,7 @@ def tune(comp, folds, recipe, *, space="baseline", max_trials=20, fold_numbers=N
     """Search the knobs of a space with Keras Tuner's Bayesian oracle, each trial cross-validated on the same folds.
 
     The recipe itself is the first trial, so the result is never worse on these folds than what one began with. A study
-    that was broken off goes on where it stopped: finished trials are kept, and of the interrupted one the finished
+    that was interrupted goes on where it stopped: finished trials are kept, and of the interrupted one the finished
     folds.
 
     Args:
@@ -54,7 +54,7 @@ def tune(comp, folds, recipe, *, space="baseline", max_trials=20, fold_numbers=N
     folds = row_folds(comp, folds)
     numbers = sorted(int(fold) for fold in folds.unique()) if fold_numbers is None else list(fold_numbers)
     records = records_of(comp, folds, recipe)
-    name = study or f"{space}-{content_hash([recipe.hash, records.identity, numbers, comp.metric.key])}"
+    name = study or f"{space}-{content_hash([recipe.hash, records.hash, numbers, comp.metric.key])}"
     folder = comp.folders.tuning / name
     _check_metric(folder / "study.json", comp.metric)
     tuner = _make_tuner(comp, folds, recipe, space, max_trials, numbers, folder, records)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 import kagglekit as kk
-from kagglekit.audit import likeness
+from kagglekit.audit import similarity
 
 PHOTOS = [f"{number:05d}" for number in range(6)]
 LABELS = ["cat", "dog"] * 3
@@ -57,10 +57,10 @@ def test_equal_pixels_are_one_group_whatever_the_file(make_competition):
     assert (train / "00000.png").read_bytes() != (train / "00002.png").read_bytes()
     comp = kk.load_competition(folder)
     groups = kk.duplicate_groups(comp)
-    twins = ["00000", "00002", "00003", "00005"]
-    assert groups.attrs["duplicates"] == groups.attrs["conflicts"] == [twins]
-    assert groups.attrs["leaks"] == [(twin, "y") for twin in twins]
-    assert groups[twins].nunique() == 1
+    duplicates = ["00000", "00002", "00003", "00005"]
+    assert groups.attrs["duplicates"] == groups.attrs["conflicts"] == [duplicates]
+    assert groups.attrs["leaks"] == [(duplicate, "y") for duplicate in duplicates]
+    assert groups[duplicates].nunique() == 1
     assert groups.nunique() == 3
 
 
@@ -75,7 +75,7 @@ def test_twins_of_one_label_are_no_conflict(make_competition):
 
 
 @pytest.mark.parametrize("change", ["one pixel", "shape", "transparency"])
-def test_one_difference_makes_no_exact_twin(make_competition, change):
+def test_one_difference_makes_no_exact_duplicate(make_competition, change):
     folder = make_competition(ids=PHOTOS, labels=LABELS, suffix=".png")
     pixels = np.asarray(Image.open(folder / "train" / "00000.png")).copy()
     if change == "one pixel":
@@ -102,8 +102,8 @@ def test_sixteen_bit_images_are_compared_in_all_their_bits(make_competition):
 def test_duplicates_stay_in_one_fold(make_competition):
     folder = make_competition()
     for number in range(0, 24, 4):
-        twin = folder / "train" / f"{number + 3:05d}.jpg"
-        twin.write_bytes((folder / "train" / f"{number:05d}.jpg").read_bytes())
+        duplicate = folder / "train" / f"{number + 3:05d}.jpg"
+        duplicate.write_bytes((folder / "train" / f"{number:05d}.jpg").read_bytes())
     comp = kk.load_competition(folder)
     groups = kk.duplicate_groups(comp)
     folds = kk.assign_folds(comp, 3, groups=groups)
@@ -126,12 +126,12 @@ def waves(rng):
 
 def rectangles(rng):
     """Draw coloured rectangles."""
-    picture = Image.new("RGB", (64, 64), tuple(rng.integers(0, 255, 3)))
+    image = Image.new("RGB", (64, 64), tuple(rng.integers(0, 255, 3)))
     for _ in range(6):
         x, y = rng.integers(0, 64, 2)
         width, height = rng.integers(5, 32, 2)
-        ImageDraw.Draw(picture).rectangle((x, y, x + width, y + height), fill=tuple(rng.integers(0, 255, 3)))
-    return picture
+        ImageDraw.Draw(image).rectangle((x, y, x + width, y + height), fill=tuple(rng.integers(0, 255, 3)))
+    return image
 
 
 def noise(rng):
@@ -153,8 +153,8 @@ def slope(rng):
 
 def eye(rng):
     """Draw a disc on black with vessels and spots, as photographs of the retina are laid out."""
-    picture = Image.new("RGB", (128, 128))
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (128, 128))
+    draw = ImageDraw.Draw(image)
     draw.ellipse((6, 6, 122, 122), fill=(180, 90, 40))
     centre = np.array([64 + rng.choice([-32, 32]), 64]) + rng.integers(-4, 5, 2)
     draw.ellipse((*(centre - 9), *(centre + 9)), fill=(230, 180, 90))
@@ -165,59 +165,59 @@ def eye(rng):
     for _ in range(rng.integers(0, 8)):
         spot, radius = rng.integers(25, 103, 2), rng.integers(1, 4)
         draw.ellipse((*(spot - radius), *(spot + radius)), fill=(90, 20, 15))
-    return picture
+    return image
 
 
-def saved(picture, **options):
-    """Return the picture as it comes back from a JPEG."""
+def saved(image, **options):
+    """Return the image as it comes back from a JPEG."""
     file = io.BytesIO()
-    picture.convert("RGB").save(file, "JPEG", **options)
+    image.convert("RGB").save(file, "JPEG", **options)
     return Image.open(file)
 
 
-def cropped(picture):
-    width, height = picture.size
-    return picture.crop((round(width * 0.03), round(height * 0.03), round(width * 0.97), round(height * 0.97)))
+def cropped(image):
+    width, height = image.size
+    return image.crop((round(width * 0.03), round(height * 0.03), round(width * 0.97), round(height * 0.97)))
 
 
-def resized(picture):
-    return picture.resize((round(picture.width * 0.6), round(picture.height * 0.6)), Image.Resampling.LANCZOS)
+def resized(image):
+    return image.resize((round(image.width * 0.6), round(image.height * 0.6)), Image.Resampling.LANCZOS)
 
 
 COPIES = {
     "resized": resized,
-    "recompressed": lambda picture: saved(picture, quality=60),
+    "recompressed": lambda image: saved(image, quality=60),
     "cropped": cropped,
-    "all of them": lambda picture: saved(resized(cropped(picture)), quality=60),
+    "all of them": lambda image: saved(resized(cropped(image)), quality=60),
 }
 
 
-def thumbnails(pictures):
-    return np.stack([likeness.thumbnails(picture.convert("L")) for picture in pictures])
+def thumbnails(images):
+    return np.stack([similarity.thumbnails(image.convert("L")) for image in images])
 
 
 SLOW = [pytest.param(draw, marks=pytest.mark.slow) for draw in (blobs, waves, slope, eye)]
 
 
 @pytest.mark.parametrize("draw", [rectangles, noise, nearly_flat, *SLOW])
-def test_no_two_of_5000_different_pictures_are_a_pair(draw):
+def test_no_two_of_5000_different_images_are_a_pair(draw):
     rng = np.random.default_rng(7)
-    pairs, _ = likeness.near_pairs(thumbnails(draw(rng) for _ in range(5000)))
+    pairs, _ = similarity.near_pairs(thumbnails(draw(rng) for _ in range(5000)))
     assert pairs.tolist() == []
 
 
 @pytest.mark.parametrize("copy", COPIES)
 def test_at_least_97_of_100_copies_of_photographs_are_found(flowers, copy):
-    pictures = [Image.open(flowers.root / source) for source in flowers.train["source"]]
-    numbers = np.random.default_rng(0).choice(len(pictures), 100, replace=False)
-    copies = [COPIES[copy](pictures[number]) for number in numbers]
-    pairs, _ = likeness.near_pairs(thumbnails([*pictures, *copies]))
-    wanted = {(number, len(pictures) + position) for position, number in enumerate(numbers.tolist())}
+    images = [Image.open(flowers.root / source) for source in flowers.train["source"]]
+    numbers = np.random.default_rng(0).choice(len(images), 100, replace=False)
+    copies = [COPIES[copy](images[number]) for number in numbers]
+    pairs, _ = similarity.near_pairs(thumbnails([*images, *copies]))
+    wanted = {(number, len(images) + position) for position, number in enumerate(numbers.tolist())}
     assert len(wanted & set(map(tuple, pairs.tolist()))) >= 97
 
 
 def test_the_twins_of_flowers12_are_found(flowers):
-    # 62 pairs, every one of which was looked at: one byte for byte, the others saved anew or cropped
+    # 62 pairs, every one of which was looked at: one byte for byte, the others saved again or cropped
     attrs = kk.duplicate_groups(flowers).attrs
     kinds = [pair[2] for pair in attrs["pairs"]]
     assert kinds == ["exact"] + ["near"] * 61
@@ -226,13 +226,13 @@ def test_the_twins_of_flowers12_are_found(flowers):
 
 @pytest.fixture
 def photographs(make_competition):
-    """A competition whose pictures are large enough to look alike: 00002 and x are copies of 00000."""
+    """A competition whose images are large enough to look alike: 00002 and x are copies of 00000."""
     folder = make_competition(ids=PHOTOS, labels=LABELS)
     rng = np.random.default_rng(3)
-    pictures = {path: rectangles(rng).resize((128, 96)) for path in sorted(folder.glob("*/*.jpg"))}
-    for path, picture in pictures.items():
-        picture.save(path, quality=95)
-    original = pictures[folder / "train" / "00000.jpg"]
+    images = {path: rectangles(rng).resize((128, 96)) for path in sorted(folder.glob("*/*.jpg"))}
+    for path, image in images.items():
+        image.save(path, quality=95)
+    original = images[folder / "train" / "00000.jpg"]
     original.save(folder / "train" / "00002.jpg", quality=60)
     resized(original).save(folder / "test" / "x.jpg", quality=90)
     return folder
@@ -277,7 +277,7 @@ def test_below_32_pixels_only_equal_pixels_count_and_it_says_so(make_competition
     assert groups.attrs["verdict"].endswith("; 9 images of less than 32 pixels were compared exactly only")
 
 
-def test_all_files_of_a_picture_count_and_labels_may_be_tuples(photographs):
+def test_all_files_of_a_image_count_and_labels_may_be_tuples(photographs):
     comp = kk.load_competition(photographs)
     a, b, c = (f"train/{name}.jpg" for name in ("00001", "00003", "00004"))
     rows = [(a, b), (a, c), (a, b), (b, c), (b, a), (c, b)]

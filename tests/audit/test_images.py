@@ -194,7 +194,7 @@ def test_columns_reach_the_most_channels_and_are_empty_beyond(folder):
     assert report.loc["00004", "problem"] == "unreadable: train/00001.jpg: no image format that is known"
 
 
-def test_files_of_one_picture_must_have_one_size(folder):
+def test_files_of_one_image_must_have_one_size(folder):
     write_photo(folder / "train" / "00000.jpg", 1, size=(20, 30))
     comp = with_sources(kk.load_competition(folder), {5: ("train/00000.jpg", "train/00001.jpg")})
     assert problems(comp) == {"00005": "unreadable: parts of different sizes: 20x30, 48x40"}

@@ -103,7 +103,7 @@ class TestQuarantine:
         assert set(kept.test["id"]) == set(comp.test["id"])
         assert written(comp)["image_id"].tolist() == ["y"]
 
-    def test_a_picture_of_several_files_goes_as_a_whole(self, broken):
+    def test_a_image_of_several_files_goes_as_a_whole(self, broken):
         train = broken.train.assign(source=[(part, part) for part in broken.train["source"]])
         comp = dataclasses.replace(broken, train=train)
         report = kk.check_images(broken)

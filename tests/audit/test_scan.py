@@ -13,7 +13,7 @@ from conftest import write_photo
 from PIL import Image
 
 import kagglekit as kk
-from kagglekit.audit import facts, likeness, scan
+from kagglekit.audit import facts, scan, similarity
 from kagglekit.competition.sources import read_pixels
 
 PHOTOS = [f"{number:05d}" for number in range(12)]
@@ -186,11 +186,11 @@ def test_greys_are_those_that_near_duplicates_are_confirmed_on(comp):
     images = odd_images(comp.root)
     for image in (images[4], images[5], "train/00005.jpg"):
         with Image.open(comp.root / image) as stored:
-            expected = likeness.thumbnails(stored.convert("RGB").convert("L"))
+            expected = similarity.thumbnails(stored.convert("RGB").convert("L"))
         greys = facts.image_facts(comp.root, image).greys
         assert np.array_equal(greys, expected) if min(stored.size) >= 32 else greys.size == 0
     values = np.arange(48 * 40, dtype=np.float32).reshape(40, 48) * 20
-    expected = likeness.thumbnails(Image.fromarray(values * (255 / values.max())))
+    expected = similarity.thumbnails(Image.fromarray(values * (255 / values.max())))
     assert np.array_equal(facts.image_facts(comp.root, images[0]).greys, expected.round())
 
 

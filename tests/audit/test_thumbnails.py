@@ -1,4 +1,4 @@
-"""Small pictures are what the large ones show, upright, and every row is in its classes."""
+"""Small images are what the large ones show, upright, and every row is in its classes."""
 
 import dataclasses
 import itertools
@@ -15,7 +15,7 @@ from kagglekit.competition.sources import read_pixels
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
 @pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_a_small_picture_is_the_average_of_the_large_one(tmp_path, suffix, mode):
+def test_a_small_image_is_the_average_of_the_large_one(tmp_path, suffix, mode):
     from conftest import write_photo
 
     write_photo(tmp_path / f"a{suffix}", seed=1, size=(128, 64), mode=mode)
@@ -26,7 +26,7 @@ def test_a_small_picture_is_the_average_of_the_large_one(tmp_path, suffix, mode)
     assert np.abs(small - expected).max() <= 3
 
 
-def test_a_rotated_picture_stands_upright(tmp_path):
+def test_a_rotated_image_stands_upright(tmp_path):
     pixels = np.zeros((40, 20), np.uint8)
     pixels[:10] = 255
     image = Image.fromarray(pixels)
@@ -44,19 +44,19 @@ def test_sixteen_bits_are_stretched_to_eight(tmp_path):
     assert read_small(tmp_path, "a.png", 8)[..., 0].tolist() == [[0, 63], [127, 255]]
 
 
-def test_a_small_picture_is_not_enlarged(digits):
+def test_a_small_image_is_not_enlarged(digits):
     source = digits.train["source"][0]
     assert np.array_equal(read_small(digits.root, source, 64), read_pixels(digits.root, source))
 
 
-def test_the_files_of_one_picture_are_its_channels(digits):
+def test_the_files_of_one_image_are_its_channels(digits):
     first, second = digits.train["source"][:2]
     both = read_small(digits.root, (first, second), 8)
     assert np.array_equal(both[..., :1], read_small(digits.root, first, 8))
     assert np.array_equal(both[..., 1:], read_small(digits.root, second, 8))
 
 
-def test_pictures_come_in_order_and_a_damaged_one_is_none(make_competition):
+def test_images_come_in_order_and_a_damaged_one_is_none(make_competition):
     folder = make_competition()
     (folder / "train" / "00003.jpg").write_bytes(b"no image")
     comp = kk.load_competition(folder)

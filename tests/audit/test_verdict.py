@@ -148,13 +148,13 @@ def test_files_that_stop_a_run_send_one_to_the_quarantine(make_competition, work
 
 def test_twins_conflicts_and_leaks_are_counted(make_competition):
     folder = make_competition()
-    for twin in ("train/00001.jpg", "train/00003.jpg", "test/x.jpg"):  # dog and cat, like the cat 00000
-        (folder / twin).write_bytes((folder / "train" / "00000.jpg").read_bytes())
+    for duplicate in ("train/00001.jpg", "train/00003.jpg", "test/x.jpg"):  # dog and cat, like the cat 00000
+        (folder / duplicate).write_bytes((folder / "train" / "00000.jpg").read_bytes())
     comp = kk.load_competition(folder)
     table = kk.describe_data(comp, kk.check_images(comp), kk.duplicate_groups(comp))
-    assert line(table, "duplicates")[0] == "3 training images in groups of twins: 1"
+    assert line(table, "duplicates")[0] == "3 training images in groups of duplicates: 1"
     assert "1, '00000 = 00001 = 00003'" in line(table, "conflicts")[0]
-    assert line(table, "leaks")[0].startswith("1 test images have a twin")
+    assert line(table, "leaks")[0].startswith("1 test images have a duplicate")
     assert line(kk.describe_data(comp, kk.check_images(comp)), "duplicates")[0] == "not looked for"
 
 
@@ -196,7 +196,7 @@ def test_every_task_has_its_verdict(digits, report):
 def test_channels_from_several_files_are_counted(digits, report):
     train, test = (table.assign(source=[(s, s) for s in table["source"]]) for table in (digits.train, digits.test))
     comp = dataclasses.replace(digits, train=train, test=test)
-    assert line(kk.describe_data(comp, report), "colour")[0] == "2 channels, from 2 files a picture"
+    assert line(kk.describe_data(comp, report), "colour")[0] == "2 channels, from 2 files an image"
 
 
 def test_no_readable_image_is_an_error(small):

@@ -86,8 +86,8 @@ def test_more_magnitude_is_more_change_for_every_operation(ranges):
         image = ramp.astype(np.uint8) if name.startswith(("Shear", "Translate", "Rotate")) else PHOTO
         for negative in (False, True):
             values = [automatic.graded(name, level / 10, ranges, negative=negative) for level in range(11)]
-            pictures = [automatic.apply_steps(image, [(name, value)], OPS) for value in values]
-            distances = [np.abs(sample.astype(int) - image).mean() for sample in pictures]
+            images = [automatic.apply_steps(image, [(name, value)], OPS) for value in values]
+            distances = [np.abs(sample.astype(int) - image).mean() for sample in images]
             assert all(later >= earlier for earlier, later in pairwise(distances)), name
             assert distances[-1] > distances[0] or name in ("AutoContrast", "Equalize")
 

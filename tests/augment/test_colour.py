@@ -25,7 +25,7 @@ ENHANCERS = {
 def test_factors_are_pils_enhancers(make, factor):
     expected = np.asarray(ENHANCERS[make](PICTURE).enhance(factor), int)
     result = paint.recolour(PHOTO, [(make, factor)])
-    assert np.abs(result - expected).max() <= 1  # PIL rounds its grey picture before it blends
+    assert np.abs(result - expected).max() <= 1  # PIL rounds its grey image before it blends
     floats = paint.recolour(PHOTO.astype(np.float32), [(make, factor)])
     assert np.abs(floats - expected).max() <= 1.6
 
@@ -43,7 +43,7 @@ def test_one_matrix_equals_pils_enhancers_one_after_another():
     assert difference.mean() < 3
 
 
-def test_the_mean_of_contrast_is_that_of_the_picture_before_it():
+def test_the_mean_of_contrast_is_that_of_the_image_before_it():
     """Numpy, in floats, one step after another: contrast sees what brightness, an addition and hue have left."""
     image = PHOTO.astype(np.float64)
     image = image * 0.8 + 12
@@ -77,7 +77,7 @@ def test_hue_keeps_luminance_and_greys_and_comes_round():
     np.testing.assert_allclose(paint.recolour(image, back), image, atol=1e-3)
 
 
-def test_grey_is_pils_grey_picture_in_three_channels():
+def test_grey_is_pils_grey_image_in_three_channels():
     expected = np.asarray(ImageOps.grayscale(PICTURE), int)[..., None]
     assert np.abs(paint.recolour(PHOTO, [(paint.grey, True)]) - expected).max() <= 1
     np.testing.assert_array_equal(paint.recolour(PHOTO, [(paint.grey, False)]), PHOTO)

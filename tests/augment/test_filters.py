@@ -17,7 +17,7 @@ MANY = np.dstack([PHOTO, PHOTO[::-1], PHOTO[:, ::-1], 255 - PHOTO, PHOTO[..., 0]
 def test_sharpness_is_pils(factor):
     expected = np.asarray(ImageEnhance.Sharpness(Image.fromarray(PHOTO)).enhance(factor), int)
     difference = np.abs(filters.sharpness(PHOTO, factor) - expected)
-    assert difference.max() <= 2  # PIL rounds the smooth picture and cuts the decimals of the mixture off
+    assert difference.max() <= 2  # PIL rounds the smooth image and cuts the decimals of the mixture off
     assert difference.mean() < 0.8
     assert np.abs(filters.sharpness(PHOTO.astype(np.float32), factor) - expected).max() <= 2
 

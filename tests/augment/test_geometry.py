@@ -15,12 +15,12 @@ SQUARE = PHOTO[:96, :96]
 
 
 def shown(image, box, shape, size):
-    """A box of a picture at a size, without any op."""
+    """A box of an image at a size, without any op."""
     return apply(Drawn(tuple(box), tuple(size), ()), image, shape)
 
 
 def smooth(height=90, width=120, channels=3):
-    """A picture without fine detail: what interpolation does to it is small."""
+    """An image without fine detail: what interpolation does to it is small."""
     y, x = np.mgrid[:height, :width]
     waves = [127 + 100 * np.sin(x / (11 + number)) * np.cos(y / (9 + number)) for number in range(channels)]
     return np.stack(waves, axis=-1).astype(np.float32)
@@ -49,7 +49,7 @@ def test_dihedral_views_are_numpys_and_exact(number, channels):
     np.testing.assert_array_equal(move.warp(image, move.dihedral_matrix(number)), expected)
 
 
-def test_quarter_turns_of_oblong_pictures_are_exact_where_the_size_turns_too():
+def test_quarter_turns_of_oblong_images_are_exact_where_the_size_turns_too():
     np.testing.assert_array_equal(move.warp(PHOTO, move.dihedral_matrix(1), (129, 97)), np.rot90(PHOTO))
     np.testing.assert_array_equal(move.warp(PHOTO, move.dihedral_matrix(7), (129, 97)), np.rot90(PHOTO, 3)[:, ::-1])
 
@@ -217,7 +217,7 @@ def test_boxes_for_evaluation_are_slices_where_nothing_changes():
     np.testing.assert_array_equal(shown(PHOTO, (5, 9, 80, 80), shape, (64, 60)), expected)
 
 
-def test_boxes_count_pixels_of_the_stored_picture_however_small_it_was_decoded():
+def test_boxes_count_pixels_of_the_stored_image_however_small_it_was_decoded():
     stored = smooth(160, 240)
     reduced = cv2.resize(stored, (120, 80), interpolation=cv2.INTER_AREA)
     for box in ((0, 0, 160, 240), (20, 40, 120, 120), (21, 33, 101, 99)):  # the last: half pixels of the reduced one

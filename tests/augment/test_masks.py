@@ -1,4 +1,4 @@
-"""Masks: hidden areas against the papers, counted on pictures of 224 pixels and against the papers' own pixel loops."""
+"""Masks: hidden areas against the papers, counted on images of 224 pixels and against the papers' own pixel loops."""
 
 import math
 
@@ -11,7 +11,7 @@ WHITE = np.full((224, 224, 1), 255, np.uint8)
 
 
 def hidden(name, seed, strength=1.0, image=WHITE):
-    """Where the op hides something of a white picture: its fills are never 255, but for random values."""
+    """Where the op hides something of a white image: its fills are never 255, but for random values."""
     rectangles, fill = OPS[name].draw(np.random.default_rng(seed), strength)
     return masks.hide(image, (rectangles, 0.0 if not isinstance(fill, float) else fill)) != image
 
@@ -29,7 +29,7 @@ def cutout_pixels(rng, size=224, side=112):
 
 
 def erasing_pixels(rng, size=224):
-    """Zhong et al.'s code with p = 1: redrawn until it is smaller than the picture, then placed anywhere within."""
+    """Zhong et al.'s code with p = 1: redrawn until it is smaller than the image, then placed anywhere within."""
     mask = np.zeros((size, size), bool)
     while True:
         area, aspect = rng.uniform(0.02, 0.4) * size * size, rng.uniform(0.3, 1 / 0.3)

@@ -48,7 +48,7 @@ def distance(name, strength, seeds=40):
     ],
 )  # fmt: skip
 def test_geometric_ops_move_a_point_as_their_parameters_say(name, parameters, moved):
-    """The point 10 right of and 5 below the centre, in a picture of 100 x 100; 0.13 of 100 pixels is a shift of 13."""
+    """The point 10 right of and 5 below the centre, in an image of 100 x 100; 0.13 of 100 pixels is a shift of 13."""
     place = OPS[name].apply(parameters, (100, 100)) @ [10, 5, 1]
     np.testing.assert_allclose(place, (*moved, 1), atol=1e-9)
 
@@ -70,7 +70,7 @@ def test_every_op_keeps_shape_type_range_and_its_input(name, channels):
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (2, 1, 1), (1, 5, 13)])
 @pytest.mark.parametrize("name", OPS)
-def test_every_op_takes_pictures_of_a_pixel(name, shape):
+def test_every_op_takes_images_of_a_pixel(name, shape):
     image = np.full(shape, 77, np.uint8)
     for seed in range(4):
         assert changed(name, image, seed).shape == shape
@@ -86,7 +86,7 @@ def test_every_op_changes_the_numbers_of_channels_it_is_for_and_no_other(name):
 
 
 @pytest.mark.parametrize("name", OPS)
-def test_the_same_seed_gives_the_same_picture_and_other_seeds_others(name):
+def test_the_same_seed_gives_the_same_image_and_other_seeds_others(name):
     first = [changed(name, PHOTO, seed).tobytes() for seed in range(12)]
     np.random.seed(99)  # noqa: NPY002 - the process's generator has no say
     assert [changed(name, PHOTO, seed).tobytes() for seed in range(12)] == first
@@ -124,7 +124,7 @@ def test_more_strength_is_more_change(name):
 
 # Noise is rounded, JPEG quantised, and posterize and equalize jump within the automatic ones.
 @pytest.mark.parametrize("name", [name for name in OPS if name not in JUMPING])
-def test_uint8_and_float_pictures_agree(name):
+def test_uint8_and_float_images_agree(name):
     for seed in range(6):
         whole, real = changed(name, PHOTO, seed), changed(name, PHOTO.astype(np.float32), seed)
         # warpAffine interpolates uint8 with weights of 1/32; PIL's autocontrast cuts decimals off

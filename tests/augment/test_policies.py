@@ -20,7 +20,7 @@ NAMES = {
 
 
 def shown(image, box, shape, size):
-    """A box of a picture at a size, without any op."""
+    """A box of an image at a size, without any op."""
     return apply(Drawn(tuple(box), tuple(size), ()), image, shape)
 
 
@@ -44,18 +44,18 @@ def test_the_policies_are_those_of_the_documentation():
 
 @pytest.mark.parametrize("channels", [1, 3, 6])
 @pytest.mark.parametrize("policy", POLICIES)
-def test_a_policy_keeps_the_picture_a_picture_and_follows_its_seed(policy, channels):
+def test_a_policy_keeps_the_image_a_image_and_follows_its_seed(policy, channels):
     image = np.dstack([PHOTO, PHOTO[::-1]])[..., :channels]
     for dtype, strength in ((np.uint8, 1.0), (np.uint8, 4.0), (np.float32, 1.0)):
-        pictures = set()
+        images = set()
         for seed in range(8):
             changed = result(policy, seed, image.astype(dtype), strength=strength)
             assert changed.shape == (48, 48, channels)
             assert changed.dtype == dtype
             assert 0 <= changed.min() <= changed.max() <= 255
             np.testing.assert_array_equal(changed, result(policy, seed, image.astype(dtype), strength=strength))
-            pictures.add(changed.tobytes())
-        assert len(pictures) == (1 if policy == "none" else 8)
+            images.add(changed.tobytes())
+        assert len(images) == (1 if policy == "none" else 8)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -74,12 +74,12 @@ def test_no_op_and_no_change_of_size_leave_the_pixels_as_they_are():
     "policy", sorted(NAMES - {"medical", "melanoma", "autoaugment", "trivial", "augmix", "strong"})
 )
 @pytest.mark.parametrize(("op", "axis"), [("flip_horizontal", 1), ("flip_vertical", 0)])
-def test_a_policy_flips_half_of_the_pictures_if_it_names_the_flip_and_else_none(policy, op, axis):
+def test_a_policy_flips_half_of_the_images_if_it_names_the_flip_and_else_none(policy, op, axis):
     ramp = np.linspace(60, 190, 16, dtype=np.float32)  # brighter towards the end; only a flip turns that round
     ramp = np.repeat(np.expand_dims(ramp, 1 - axis), 16, axis=1 - axis)[..., None]
-    pictures = [result([pair for pair in POLICIES[policy] if pair[0] != "erasing_mean"], seed, ramp, (16, 16))
+    images = [result([pair for pair in POLICIES[policy] if pair[0] != "erasing_mean"], seed, ramp, (16, 16))
                 for seed in range(80)]  # fmt: skip
-    ends = [changed.mean(axis=(1 - axis, 2))[[0, -1]] for changed in pictures]
+    ends = [changed.mean(axis=(1 - axis, 2))[[0, -1]] for changed in images]
     falls = sum(last < first for first, last in ends)
     assert 22 < falls < 58 if op in dict(POLICIES[policy]) else falls == 0
 
@@ -107,7 +107,7 @@ def test_the_window_is_the_part_that_will_be_looked_at():
     assert draw("tiny", np.random.default_rng(0), box=(10, 20, 40, 50), size=(9, 9)).window == (10, 20, 40, 50)
 
 
-def test_a_picture_decoded_at_half_its_size_gives_the_same_view():
+def test_a_image_decoded_at_half_its_size_gives_the_same_view():
     stored = cv2.GaussianBlur(np.kron(PHOTO, np.ones((2, 2, 1), np.uint8)), (0, 0), 4)
     decoded = cv2.resize(stored, (96, 64), interpolation=cv2.INTER_AREA)
     for seed in range(6):
@@ -160,7 +160,7 @@ def test_the_medical_policy_casts_no_colour():
         np.testing.assert_array_equal(changed[..., 0], changed[..., 2])
 
 
-def test_dihedral_turns_squares_eight_ways_and_oblong_pictures_four():
+def test_dihedral_turns_squares_eight_ways_and_oblong_images_four():
     for image, ways in ((PHOTO[:, :64], 8), (PHOTO, 4)):
         views = {result([("dihedral", 1)], seed, image, image.shape[:2]).tobytes() for seed in range(80)}
         turned = [np.rot90(image, number)[:, ::flip] for number in range(4) for flip in (1, -1)]
@@ -177,7 +177,7 @@ def test_a_pair_of_names_and_strengths_is_a_policy():
     np.testing.assert_array_equal(apply(drawn, PHOTO, (64, 96)), blurred[:, ::-1])  # one after another, in their order
 
 
-def test_geometry_after_another_op_starts_from_the_picture_as_it_is_then():
+def test_geometry_after_another_op_starts_from_the_image_as_it_is_then():
     policy = [("window", 0.5), ("invert", 1), ("rotation", 30), ("blur", 1), ("flip_horizontal", 1)]
     drawn = draw(policy, np.random.default_rng(2), box=(0, 0, 64, 96), size=(48, 48))
     values = dict(drawn.steps)

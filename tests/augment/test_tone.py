@@ -53,7 +53,7 @@ def test_solarize_add_brightens_the_dark_half_alone():
 
 
 @pytest.mark.parametrize("name", REFERENCES)
-def test_float_pictures_of_whole_values_agree_with_uint8(name):
+def test_float_images_of_whole_values_agree_with_uint8(name):
     for ours, _ in REFERENCES[name]:
         result = ours(PHOTO.astype(np.float32))
         assert result.dtype == np.float32

@@ -44,17 +44,17 @@ def test_symmetries_are_pils(view):
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_a_cut_out_of_a_larger_picture_is_seen_alike(view):
+def test_a_cut_out_of_a_larger_image_is_seen_alike(view):
     cut = PHOTO[10:90, 20:100, :2]
     np.testing.assert_array_equal(apply_view(cut, view), apply_view(cut.copy(), view))
 
 
 def test_the_eight_symmetries_are_a_group():
     image = square(1, side=3)
-    pictures = {apply_view(image, view).tobytes(): view for view in DIHEDRAL}
-    assert len(pictures) == 8
+    images = {apply_view(image, view).tobytes(): view for view in DIHEDRAL}
+    assert len(images) == 8
     for first in DIHEDRAL:
-        products = {pictures[apply_view(apply_view(image, first), second).tobytes()] for second in DIHEDRAL}
+        products = {images[apply_view(apply_view(image, first), second).tobytes()] for second in DIHEDRAL}
         assert products == set(DIHEDRAL)
 
 

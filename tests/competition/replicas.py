@@ -1,4 +1,4 @@
-"""Small competitions in exactly the layouts of the presets: same files, columns and names, made-up pictures."""
+"""Small competitions in exactly the layouts of the presets: same files, columns and names, made-up images."""
 
 import zlib
 
@@ -8,7 +8,7 @@ from PIL import Image
 
 
 def make_image(label, number, size=(40, 36), mode="RGB"):
-    """A picture that shows its label: brightness by a hash of it, a wave and noise by the number."""
+    """An image that shows its label: brightness by a hash of it, a wave and noise by the number."""
     rng = np.random.default_rng([zlib.crc32(str(label).encode()), number])
     level = 40 + zlib.crc32(str(label).encode()) % 170
     y, x = np.mgrid[0 : size[1], 0 : size[0]]
@@ -107,13 +107,13 @@ def cdiscount(folder):
     for name, products in (("train", range(18)), ("test", range(100, 106))):
         with open(folder / f"{name}.bson", "wb") as file:
             for product in products:
-                pictures = []
+                images = []
                 for number in range(1 + product % 3):
-                    path = folder / "picture.jpg"
+                    path = folder / "image.jpg"
                     save(path, product % 3, product * 10 + number)
-                    pictures.append({"picture": path.read_bytes()})
+                    images.append({"image": path.read_bytes()})
                     path.unlink()
-                document = {"_id": product, "category_id": 1000010653 + product % 3, "imgs": pictures}
+                document = {"_id": product, "category_id": 1000010653 + product % 3, "imgs": images}
                 if name == "test":
                     del document["category_id"]
                 file.write(bson.encode(document))

@@ -78,7 +78,7 @@ def test_damaged_zip_leaves_nothing_behind(make_competition, tmp_path):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 255
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"pets.zip is no whole zip \(.*\); download it again"):
+    with pytest.raises(ValueError, match=r"pets.zip is not a whole zip \(.*\); download it again"):
         unpack(path, tmp_path / "raw")
     assert not list((tmp_path / "raw").iterdir())
 

@@ -46,7 +46,7 @@ def test_sample_gives_ids_and_their_order(write, sample):
     ("sample", "error", "message"),
     [
         ("id,pet\n7,cat\n9,cat\n", FileNotFoundError, "sample_submission.csv: no image file for 1 of 2 ids: '9'"),
-        ("id,pet\n7,cat\n7,cat\n", ValueError, "id in .*sample_submission.csv once, but '7' stand more than once"),
+        ("id,pet\n7,cat\n7,cat\n", ValueError, "id in .*sample_submission.csv once, but '7' occur more than once"),
         ("id,pet\n../train/cat/1,cat\n", ValueError, "sample_submission.csv: id '../train/cat/1' does not name a file"),
     ],
 )

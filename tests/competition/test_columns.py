@@ -34,7 +34,7 @@ def test_a_competition_of_all_columns_offers_the_others_as_metadata(patients):
 
 @pytest.mark.parametrize("column", RESERVED)
 def test_no_reserved_column_is_filled_drawn_or_stored_as_metadata(patients, column):
-    with pytest.raises(ValueError, match=f"'{column}' of a Competition are no metadata"):
+    with pytest.raises(ValueError, match=f"'{column}' of a Competition are not metadata"):
         kk.fill_missing(patients, ["age", column], "unknown")
     with pytest.raises(ValueError, match=f"no metadata column '{column}'; there are 'age', 'site'$"):
         kk.plot_metadata(patients, column)

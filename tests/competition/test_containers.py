@@ -89,8 +89,8 @@ def test_damaged_tfrecord_is_named(flower_records, workspace, damage):
 
 
 def test_record_without_an_image_is_named_with_its_keys(tmp_path, workspace):
-    write_tfrecords(tmp_path / "odd" / "train.tfrec", [{"picture": b"x", "id": b"1"}])
-    with pytest.raises(ValueError, match=r"record 0 has the keys \['id', 'picture'\]; expected one of \('image'"):
+    write_tfrecords(tmp_path / "odd" / "train.tfrec", [{"image": b"x", "id": b"1"}])
+    with pytest.raises(ValueError, match=r"record 0 has the keys \['id', 'image'\]; expected one of \('image'"):
         kk.load_competition(tmp_path / "odd")
 
 
@@ -147,7 +147,7 @@ def test_broken_line_of_pixels_is_named(tmp_path, workspace, line, message):
 def test_pixels_that_make_no_square_are_refused(tmp_path):
     header = ",".join(["label", *(f"pixel{n}" for n in range(70))])
     (tmp_path / "train.csv").write_text(header + "\n" + ",".join(["1"] * 71) + "\n")
-    with pytest.raises(ValueError, match="has 70 pixels a line, which is no square picture"):
+    with pytest.raises(ValueError, match="has 70 pixels a line, which is no square image"):
         kk.load_competition(tmp_path)
 
 

@@ -59,7 +59,7 @@ def test_votes_become_shares():
 @pytest.mark.parametrize(
     ("cells", "task", "columns", "message"),
     [
-        ({"label": ["1", "x"]}, "regression", "label", "1 cells of column 'label' are no numbers: 'x'"),
+        ({"label": ["1", "x"]}, "regression", "label", "1 cells of column 'label' are not numbers: 'x'"),
         ({"label": ["1", "2"]}, "distribution", "label", "needs a column for each class, got the one column 'label'"),
         ({"a": ["1", "1"], "b": ["0", "1"]}, "single_label", ["a", "b"], "1 rows have another number: rows '1'"),
         (

@@ -65,7 +65,7 @@ ROWS = [f"{name},{label}" for name, label in zip(PHOTOS, LABELS, strict=True)]
             ["image_id,label", *(f"{row},1" for row in ROWS)],
             "train.csv is no .*: rows have more cells than",
         ),
-        ("train.csv", [], "train.csv is no readable CSV: No columns to parse"),
+        ("train.csv", [], "train.csv is not a readable CSV: No columns to parse"),
     ],
 )
 def test_broken_table_is_named(make_competition, table, lines, message):

@@ -8,7 +8,7 @@ import kagglekit as kk
 
 @pytest.fixture
 def write(tmp_path):
-    """Return a function that writes the lists and every picture they name."""
+    """Return a function that writes the lists and every image they name."""
 
     def write(images=(), **lists):
         folder = tmp_path / "lists"
@@ -52,7 +52,7 @@ def test_vectors_after_a_tab_are_several_labels(write):
         ({"train_list": "a.jpg 0\nb.jpg\n"}, ValueError, "train_list.txt, line 2: expected `path label`, got 'b.jpg'"),
         ({"train_list": "a.jpg 0\n../b.jpg 1\n"}, ValueError, "'../b.jpg' does not name a file inside"),
         ({"train_list": "a.jpg 0\nz.jpg 1\n"}, FileNotFoundError, "no image file for 1 of 2 ids: 'z.jpg'"),
-        ({"train_list": "a.jpg 0\nb.jpg 1\n", "val_list": "a.jpg 0\n"}, ValueError, "'a.jpg' stand more than once"),
+        ({"train_list": "a.jpg 0\nb.jpg 1\n", "val_list": "a.jpg 0\n"}, ValueError, "'a.jpg' occur more than once"),
         ({"train_list": "a.jpg\t0,1\nb.jpg\t1\n"}, ValueError, r"vectors differ in length: \[1, 2\]"),
         ({"train_list": "a.jpg 0\nb.jpg 7\n", "labels": "x\ny\n"}, ValueError, "without a name in the list .*: '7'"),
     ],

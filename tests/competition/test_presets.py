@@ -8,7 +8,7 @@ from replicas import WRITERS
 import kagglekit as kk
 from kagglekit.competition.sources import read_pixels
 
-# name -> train images, test images, submission rows, classes, task, channels of a picture
+# name -> train images, test images, submission rows, classes, task, channels of an image
 EXPECTED = {
     "intel-image-classification": (18, 5, 5, 3, "single_label", 3),
     "recursion-cellular-image-classification": (36, 12, 6, 3, "single_label", 6),
@@ -74,8 +74,8 @@ def test_replica_goes_from_raw_files_to_a_validated_submission(replica, workspac
 
 
 @pytest.mark.parametrize("replica", [name for name in WRITERS if EXPECTED[name][4] != "multi_label"], indirect=True)
-def test_every_row_has_the_picture_of_its_label(replica, workspace):
-    """A replica's picture is as bright as its label says, all files of a row alike."""
+def test_every_row_has_the_image_of_its_label(replica, workspace):
+    """A replica's image is as bright as its label says, all files of a row alike."""
     comp = kk.load_competition(replica[1])
     labels = comp.train["label"].map(lambda label: label if comp.task.one_label else np.argmax(label))
     brightness = np.array([read_pixels(comp.root, source).mean() for source in comp.train["source"]])

@@ -1,4 +1,4 @@
-"""Several files of a row: channels are stacked, pictures are rows of their own that come together again."""
+"""Several files of a row: channels are stacked, images are rows of their own that come together again."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_colours_and_numbered_channels_are_stacked_in_their_order(write):
     assert comp.test["image_id"].tolist() == ["e_5", "f_6"]
 
 
-def test_other_endings_are_pictures_of_one_row(write, tmp_path, workspace):
+def test_other_endings_are_images_of_one_row(write, tmp_path, workspace):
     comp = kk.load_competition(write(["-left", "-right"]))
     assert comp.train["image_id"].tolist()[:3] == ["a_1_left", "a_1_right", "b_2_left"]
     assert comp.train["id"].tolist()[:3] == ["a_1", "a_1", "b_2"]

@@ -1,4 +1,4 @@
-"""What would go wrong without a word: files of another picture, lost rows, columns in another order, split groups."""
+"""What would go wrong without a word: files of another image, lost rows, columns in another order, split groups."""
 
 import io
 
@@ -93,7 +93,7 @@ def test_folders_and_files_that_are_not_read_are_named(tmp_path):
     assert any("1 files in" in str(found.message) and "2.jfif" in str(found.message) for found in caught)
 
 
-def test_a_missing_picture_is_never_taken_from_another_folder(tmp_path):
+def test_a_missing_image_is_never_taken_from_another_folder(tmp_path):
     save_images(tmp_path / "train", ["0.png", "1.png"])
     save_images(tmp_path / "masks", ["2.png"])
     table(tmp_path, "id,label\n0,x\n1,y\n2,x\n")
@@ -179,12 +179,12 @@ def test_records_of_several_values_and_words_that_hold_test_are_told_apart(tmp_p
         kk.load_competition(tmp_path / "odd")
 
 
-def test_a_product_without_a_picture_is_named(tmp_path, workspace):
+def test_a_product_without_a_image_is_named(tmp_path, workspace):
     import bson
 
     document = {"_id": 7, "category_id": 1, "imgs": []}
     (tmp_path / "train.bson").write_bytes(bson.encode(document))
-    with pytest.raises(ValueError, match="lacks '_id' or 'imgs'.*a picture of _id 7"):
+    with pytest.raises(ValueError, match="lacks '_id' or 'imgs'.*an image of _id 7"):
         kk.load_competition(tmp_path)
 
 

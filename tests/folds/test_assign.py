@@ -293,10 +293,10 @@ def test_report_looks_for_near_duplicates_in_what_it_is_given():
     comp, folds = make_rows(["a", "b"] * 10), [0, 1] * 10
     line = kk.fold_report(comp, folds).set_index("check").loc[LOOKED_FOR].tolist()
     assert line == ["not looked for", "unknown; pass duplicates=kk.duplicate_groups(comp)"]
-    twins = [["00000", "00002"], ["00003", "00004", "test1"]]
+    duplicates = [["00000", "00002"], ["00003", "00004", "test1"]]
     named = pd.Series([f"g{number}" for number in range(20)], index=comp.train["image_id"].tolist())
-    named.attrs["duplicates"] = twins
-    for given in ({"duplicates": twins}, {"groups": named}, {"duplicates": named}):
+    named.attrs["duplicates"] = duplicates
+    for given in ({"duplicates": duplicates}, {"groups": named}, {"duplicates": named}):
         value, verdict = kk.fold_report(comp, folds, **given).set_index("check").loc[LOOKED_FOR]
         assert value == "1 of 2"
         assert verdict.startswith("leak: '00003, 00004'; pass groups=")

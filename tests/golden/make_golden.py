@@ -96,11 +96,11 @@ def optimizers():
 def pictures():
     """Operations on one 24x32 picture of waves, uint8; bilinear where it applies, zeros from outside."""
     y, x = np.mgrid[0:24, 0:32] / 5
-    make_image = np.stack([np.sin(x + y), np.cos(x - 2 * y), np.sin(3 * x)], axis=-1)
-    make_image = np.clip(120 + 80 * make_image + 10 * RNG.normal(size=make_image.shape), 0, 255).astype("uint8")
-    tensor, smooth = tf.constant(make_image), {"interpolation": "bilinear"}
+    picture = np.stack([np.sin(x + y), np.cos(x - 2 * y), np.sin(3 * x)], axis=-1)
+    picture = np.clip(120 + 80 * picture + 10 * RNG.normal(size=picture.shape), 0, 255).astype("uint8")
+    tensor, smooth = tf.constant(picture), {"interpolation": "bilinear"}
     return {
-        "picture": make_image,
+        "picture": picture,
         "rotate": tfa.image.rotate(tensor, np.deg2rad(20.0), **smooth).numpy(),  # counter-clockwise
         "rotate_nearest": tfa.image.rotate(tensor, np.deg2rad(20.0)).numpy(),
         "translate": tfa.image.translate(tensor, [5.0, -3.0]).numpy(),  # 5 to the right, 3 up

@@ -207,7 +207,7 @@ def test_the_smallest_size_builds_and_one_pixel_less_is_refused(name):
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3])
-def test_a_stem_of_few_channels_answers_grey_pictures_as_the_original_does(channels):
+def test_a_stem_of_few_channels_answers_grey_images_as_the_original_does(channels):
     kernel = np.random.default_rng(0).normal(size=(3, 3, 3, 8)).astype(np.float32)
     wide = inflate(kernel, channels)
     assert wide.shape == (3, 3, channels, 8)
@@ -226,7 +226,7 @@ def test_further_channels_share_a_quarter_of_the_mean_of_red_and_blue(channels):
 @pytest.mark.parametrize("name", ["small_cnn", slow("efficientnet_lite0"), slow("resnet50"), slow("efficientnet_b0")])
 @pytest.mark.parametrize("channels", [1, 4])
 def test_pretrained_weights_fit_any_number_of_channels(tmp_path, name, channels):
-    """A grey picture gives nearly the features of its three equal channels; layer by layer the rest is copied."""
+    """A grey image gives nearly the features of its three equal channels; layer by layer the rest is copied."""
     keras.utils.set_random_seed(0)
     origin = build_backbone(name, 64, weights=None)
     origin.save_weights(tmp_path / "rgb.weights.h5")

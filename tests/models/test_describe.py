@@ -6,7 +6,7 @@ import pytest
 import kagglekit as kk
 from kagglekit.models.describe import describe, layer_costs
 
-# Billions of multiply-adds for one picture of 224 x 224 with ImageNet's head:
+# Billions of multiply-adds for one image of 224 x 224 with ImageNet's head:
 # https://arxiv.org/abs/1905.11946 (table 2), 1801.04381 (table 4), 1704.04861 (table 8), 1905.02244 (table 3),
 # 1512.03385 (table 1; the variant with the stride in the 3x3 convolution, not Keras's, has 4.1), and for VGG-16, which
 # is given as 15.3 without its last layers, 15.3 + 0.124.

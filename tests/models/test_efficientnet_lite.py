@@ -42,7 +42,7 @@ def imagenet():
 
 
 def squared(pixels, size):
-    """The middle square of a picture at the network's size."""
+    """The middle square of an image at the network's size."""
     height, width, _ = pixels.shape
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
@@ -64,7 +64,7 @@ def test_the_networks_have_the_published_number_of_parameters(variant, parameter
 
 
 @pytest.mark.parametrize(("size", "expected"), [((64, 96), (2, 3)), ((65, 33), (3, 2)), ((224, 224), (7, 7))])
-def test_the_feature_map_is_a_32nd_of_the_picture_rounded_up(size, expected):
+def test_the_feature_map_is_a_32nd_of_the_image_rounded_up(size, expected):
     inputs = keras.Input((*size, 3))
     assert efficientnet_lite("efficientnet_lite0", inputs).shape == (None, *expected, 1280)
 

@@ -25,7 +25,7 @@ def encoder(numeric=("age", "dose"), categorical=("site", "code")):
 
 def test_gaps_and_unknown_values_have_numbers_of_their_own():
     other = pd.DataFrame({"age": [None], "dose": ["x"], "site": ["nose"], "code": [2]})  # whole numbers, for once
-    with pytest.warns(UserWarning, match=r"1 of 5 cells of column 'dose' are no numbers and count as missing: 'x'"):
+    with pytest.warns(UserWarning, match=r"1 of 5 cells of column 'dose' are not numbers and count as missing: 'x'"):
         arrays = encoder().transform(pd.concat([TABLE, other], ignore_index=True))
     np.testing.assert_array_equal(arrays["numbers"][:, 0], [20, 40, np.nan, 60, np.nan])
     np.testing.assert_array_equal(arrays["numbers"][:, 1], [1, 2, 3, np.nan, np.nan])

@@ -105,8 +105,8 @@ def test_a_strong_reduction_is_the_mean_of_what_each_pixel_covers(workspace, mak
 @pytest.mark.parametrize(("form", "options", "tolerance"), [("PNG", {}, 0), ("JPEG", {"quality": 90}, 0)])
 def test_decoded_pixels_are_pils(workspace, make_competition, photo, form, options, tolerance):
     folder, stored = make_competition(suffix="." + form.lower()), io.BytesIO()
-    picture = Image.fromarray(load_sample_images().images[photo])  # 427 x 640
-    picture.save(stored, form, **options)
+    image = Image.fromarray(load_sample_images().images[photo])  # 427 x 640
+    image.save(stored, form, **options)
     (folder / "test" / f"y.{form.lower()}").write_bytes(stored.getvalue())
     records = kk.write_records(kk.load_competition(folder), [0] * 24, record_size=427)
     images, _, ids = evaluated(records, RECIPE.replace(image_size=(427, 640), record_size=427, batch_size=1), "test")
@@ -115,7 +115,7 @@ def test_decoded_pixels_are_pils(workspace, make_competition, photo, form, optio
 
 
 @pytest.mark.parametrize("view", DIHEDRAL)
-def test_a_turned_view_is_evaluations_picture_turned(records, view):
+def test_a_turned_view_is_evaluations_image_turned(records, view):
     plain, labels, ids = evaluated(records, RECIPE, 1)
     seen, seen_labels, seen_ids = evaluated(records, RECIPE, 1, view=view)
     np.testing.assert_array_equal(seen, np.stack([apply_view(image, view) for image in plain]))
@@ -124,7 +124,7 @@ def test_a_turned_view_is_evaluations_picture_turned(records, view):
 
 @pytest.mark.parametrize("resize", ["squash", "letterbox"])
 @pytest.mark.parametrize("view", [view for view in VIEWS if view not in DIHEDRAL])
-def test_a_view_of_a_part_shows_that_part_of_the_stored_picture(records, view, resize):
+def test_a_view_of_a_part_shows_that_part_of_the_stored_image(records, view, resize):
     recipe = RECIPE.replace(image_size=16, resize=resize)
     seen, *_ = evaluated(records, recipe, 1, view=view)
     large, *_ = evaluated(records, recipe.replace(image_size=640), 1)

@@ -81,7 +81,7 @@ def test_sixteen_bits_beside_eight_bits_keep_their_range(workspace, tmp_path):
 
 def test_channels_that_the_records_do_not_hold_are_refused(workspace):
     four = kk.write_records(kk.from_arrays(make_images(4, 4, np.uint8), list("abab"), name="four"), [0] * 4)
-    with pytest.raises(ValueError, match=r"pictures of 4 files a row; use recipe.replace\(channels=4\)"):
+    with pytest.raises(ValueError, match=r"images of 4 files a row; use recipe.replace\(channels=4\)"):
         kk.eval_dataset(four, RECIPE.replace(channels=3), 0)
     one = kk.write_records(kk.from_arrays(make_images(4, 1, np.uint8), list("abab"), name="one"), [0] * 4)
     with pytest.raises(ValueError, match="one file a row, so channels must be 1 or 3, got 4"):
@@ -214,14 +214,14 @@ def test_simplejpeg_and_opencv_give_the_same_pixels(workspace, tmp_path, monkeyp
         assert images[0].shape[2] == channels
 
 
-def test_a_long_picture_is_averaged_along_its_long_side_alone(workspace):
+def test_a_long_image_is_averaged_along_its_long_side_alone(workspace):
     stripes = np.tile(np.array([0, 255], np.uint8), 100)[None].repeat(16, axis=0)  # 16 x 200, columns black and white
     records = kk.write_records(kk.from_arrays(stripes[None].repeat(2, axis=0), ["a", "b"], name="long"), [0, 0])
     images, *_ = evaluated(records, RECIPE.replace(channels=1), 0)
     assert np.abs(images - 127.5).max() < 12  # sampling columns would give stripes of 0 and 255
 
 
-def test_training_pictures_of_jpegs_and_of_their_lossless_copies_agree(workspace, tmp_path):
+def test_training_images_of_jpegs_and_of_their_lossless_copies_agree(workspace, tmp_path):
     jpeg, content = photo_records(tmp_path, (320, 214), record_size=214)
     copy = tmp_path / "copy"
     copy.mkdir()

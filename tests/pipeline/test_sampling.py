@@ -52,7 +52,7 @@ def test_a_class_without_rows_is_not_drawn():
 @pytest.mark.parametrize("subset", [1.0, 0.5, 0.37])
 def test_an_epoch_has_the_same_sum_always_and_each_class_its_own_within_one(sampling, subset):
     expected = expected_counts(LABELS, 4, sampling, subset)
-    scale = epoch_rows(expected) / expected.sum()  # a sum that is no whole number is rounded
+    scale = epoch_rows(expected) / expected.sum()  # a sum that is not a whole number is rounded
     for epoch in range(50):
         counts = epoch_counts(expected, LABELS, 7, epoch)
         assert counts.sum() == epoch_rows(expected) == round(expected.sum())
@@ -118,7 +118,7 @@ def test_schemes_of_classes_are_refused_where_a_row_has_several_labels():
         class_weights(np.zeros((4, 3), np.float32), 3, "inverse_frequency")
 
 
-# ---- through train_dataset: each picture's grey level is the number of its row
+# ---- through train_dataset: each image's grey level is the number of its row
 
 ROWS = 60
 CLASSES = ["a"] * 40 + ["b"] * 15 + ["c"] * 5

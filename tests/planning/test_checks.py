@@ -41,7 +41,7 @@ def test_sound_data_pass_the_checks(digits, quick_folds, quick_recipe):
 def test_a_network_that_learns_nothing_is_told(digits, quick_folds, quick_recipe):
     table = kk.sanity_checks(digits, quick_folds, quick_recipe.replace(learning_rate=1e-9))
     verdicts = dict(zip(table["check"], table["verdict"], strict=True))
-    assert verdicts["accuracy on 32 pictures learnt by heart"].startswith("raise the learning rate")
+    assert verdicts["accuracy on 32 memorised images"].startswith("raise the learning rate")
     assert verdicts["accuracy with shuffled labels"] == "good"
 
 

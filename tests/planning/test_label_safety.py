@@ -15,7 +15,7 @@ from kagglekit.tasks import REGRESSION
 def arrows(_places):
     """A run on arrows that point left or right, in red or green, trained without augmentation."""
     rng = np.random.default_rng(0)
-    pictures, labels = [], []
+    images, labels = [], []
     for number in range(240):
         image = rng.integers(0, 60, (16, 16, 3), dtype=np.uint8)
         size, row = rng.integers(3, 6), rng.integers(5, 11)
@@ -23,9 +23,9 @@ def arrows(_places):
             image[row - step : row + step + 1, 5 + step] = 200
         side, colour = number % 2, number // 2 % 2
         shade = np.array([[1, 0.2, 0.2], [0.2, 1, 0.2]])[colour]
-        pictures.append(((image[:, ::-1] if side else image) * shade).astype(np.uint8))
+        images.append(((image[:, ::-1] if side else image) * shade).astype(np.uint8))
         labels.append(f"{('left', 'right')[side]} {('red', 'green')[colour]}")
-    comp = kk.from_arrays(pictures, labels, name="arrows")
+    comp = kk.from_arrays(images, labels, name="arrows")
     recipe = kk.Recipe(
         backbone="small_cnn", weights=None, image_size=16, record_size=16, batch_size=16, policy="none",
         frozen_epochs=0, epochs=8, learning_rate=3e-3,
@@ -80,7 +80,7 @@ def test_the_same_seed_asks_the_same(arrows):
 def test_an_op_that_is_not_defined_for_the_channels_did_nothing(quick_run):
     table = kk.label_safety(quick_run, policy=[("hue", 0.5), ("flip_vertical", 0.5)])
     assert table["rows"][0] == 0
-    assert table["verdict"][0] == "did nothing to these pictures"
+    assert table["verdict"][0] == "did nothing to these images"
     assert table["verdict"][1].startswith("leave it out")  # a 5 upside down is a 2
 
 

@@ -53,9 +53,9 @@ def test_a_plan_gives_minutes_disk_and_memory(digits, quick_recipe):
     assert one.loc["in all", "value"] > table.loc["in all", "value"]
 
 
-def test_large_pictures_of_four_channels_start_from_pretrained_weights(workspace):
+def test_large_images_of_four_channels_start_from_pretrained_weights(workspace):
     pixels = np.random.default_rng(0).integers(0, 255, (24, 100, 90, 4), dtype=np.uint8)
     recipe = kk.suggest_recipe(kk.from_arrays(pixels, ["a", "b"] * 12, name="stacked"))
     assert (recipe.backbone, recipe.weights, recipe.channels) == ("efficientnet_lite0", "imagenet", 4)
     assert "3.4 million parameters, 75.1 % on ImageNet" in recipe.reasons["backbone"]
-    assert recipe.reasons["channels"] == "4 files a picture are stacked"
+    assert recipe.reasons["channels"] == "4 files an image are stacked"

@@ -35,7 +35,7 @@ def test_written_submission_is_scored(digits, answers, tmp_path):
             lambda table: table.assign(id=table["id"].replace("00001", "1")),
             "are not those of the answers: '00001', '1'",
         ),
-        (lambda table: pd.concat([table, table[:1]]), "id in .*bad.csv once, but '00000' stand more than once"),
+        (lambda table: pd.concat([table, table[:1]]), "id in .*bad.csv once, but '00000' occur more than once"),
     ],
 )
 def test_submission_of_other_rows_is_refused(digits, answers, tmp_path, change, message):

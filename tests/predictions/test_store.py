@@ -36,7 +36,7 @@ def make_frame(**changes):
 
 
 def same(first, second):
-    """Tell whether two predictions agree in every field and bit."""
+    """Return whether two predictions agree in every field and bit."""
     fields = [field.name for field in dataclasses.fields(kk.Predictions)]
     return all(np.array_equal(getattr(first, field), getattr(second, field)) for field in fields)
 
@@ -106,8 +106,8 @@ def test_rounding_of_half_precision_is_no_fault():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"oof_ids": ["a", "b", "c", "a", "b"]}, "every oof id of first once, but 'a', 'b' stand more than once"),
-        ({"test_ids": ["7", "7", "x"]}, "every test id of first once, but '7' stand more than once; remove the copies"),
+        ({"oof_ids": ["a", "b", "c", "a", "b"]}, "every oof id of first once, but 'a', 'b' occur more than once"),
+        ({"test_ids": ["7", "7", "x"]}, "every test id of first once, but '7' occur more than once; remove the copies"),
         ({"test_ids": ["7", "x"]}, "first: 2 test ids for 3 rows of probabilities"),
     ],
 )
@@ -152,8 +152,8 @@ def test_frame_without_out_of_fold_rows_has_no_score():
     [
         (make_frame(), "the out-of-fold frame lacks the columns 'label'"),
         (make_frame(label=["cat", "dog"]).drop(columns="dog"), "the out-of-fold frame lacks the columns 'dog'"),
-        (make_frame(label=["cat", "owl"]), r"\['cat', 'dog'\]: labels that are no class: 'owl'"),
-        (make_frame(label=["cat", "dog"], id=["a", "a"]), "every oof id of foreign once, but 'a' stand more than once"),
+        (make_frame(label=["cat", "owl"]), r"\['cat', 'dog'\]: labels that are not among the classes: 'owl'"),
+        (make_frame(label=["cat", "dog"], id=["a", "a"]), "every oof id of foreign once, but 'a' occur more than once"),
         (make_frame(label=["cat", "dog"], cat=[0.9, 0.3]), r"foreign, oof: .* 1 do not: 'b' \(the first sums to 1.1\)"),
     ],
 )

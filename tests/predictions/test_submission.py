@@ -100,7 +100,7 @@ def test_columns_that_are_numbers_are_the_classes_of_that_name(load, tmp_path):
         (lambda table: table[1:], r"1 missing \('x'\), 0 foreign"),
         (lambda table: table.assign(image_id=["x", "y", "w"]), r"1 missing \('z'\), 1 foreign \('w'\); ids are text"),
         (lambda table: table.assign(image_id=["x", None, "w"]), "2 missing .*, 2 foreign .*'w'"),
-        (lambda table: pd.concat([table, table[:1]]), "image_id of the submission once, but 'x' stand more than once"),
+        (lambda table: pd.concat([table, table[:1]]), "image_id of the submission once, but 'x' occur more than once"),
         (lambda table: table.rename(columns={"image_id": "image"}), "a column 'image_id'. Did you mean 'image'?"),
         (lambda table: table.assign(cat=[0.7, np.nan, 0.25]), "NaN or infinite probabilities in 1 rows: 'y'"),
         (lambda table: table.assign(cat=[0.7, 0.1, 0.5]), r"1 do not: 'z' \(the first sums to 1.25\); apply a softmax"),
@@ -115,9 +115,9 @@ def test_broken_probabilities_are_named_and_nothing_is_written(load, tmp_path, f
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (["cat", "dgo", "owl"], "labels that are no class: 'dgo' for ids 'y'"),
-        (["cat", None, "owl"], "labels that are no class: '(nan|None)' for ids 'y'"),
-        ([0, 1, 2], "labels that are no class: '2', '0', '1' for ids 'z', 'x', 'y'"),
+        (["cat", "dgo", "owl"], "labels that are not among the classes: 'dgo' for ids 'y'"),
+        (["cat", None, "owl"], "labels that are not among the classes: '(nan|None)' for ids 'y'"),
+        ([0, 1, 2], "labels that are not among the classes: '2', '0', '1' for ids 'z', 'x', 'y'"),
     ],
 )
 def test_unknown_labels_are_named_with_their_ids(load, tmp_path, labels, message):

@@ -1,4 +1,4 @@
-"""Augmented copies as rows: they stay beside their picture, are trained on, and are never judged by."""
+"""Augmented copies as rows: they stay beside their image, are trained on, and are never judged by."""
 
 import dataclasses
 import os
@@ -38,7 +38,7 @@ def files(expanded):
     return {row.image_id: (expanded.root / row.source).read_bytes() for row in copies.itertuples()}
 
 
-def test_the_pictures_come_first_and_each_copy_has_their_labels_and_metadata(comp):
+def test_the_images_come_first_and_each_copy_has_their_labels_and_metadata(comp):
     comp = dataclasses.replace(comp, train=comp.train.assign(site=list("abcdefghijkl")))
     expanded = kk.expand(comp, 3, POLICY)
     columns = list(comp.train)
@@ -53,7 +53,7 @@ def test_the_pictures_come_first_and_each_copy_has_their_labels_and_metadata(com
     pd.testing.assert_frame_equal(expanded.test, comp.test)
 
 
-def test_a_copy_is_the_policy_applied_at_the_pictures_own_size(comp):
+def test_a_copy_is_the_policy_applied_at_the_images_own_size(comp):
     expanded = kk.expand(comp, 2, POLICY, seed=5)
     for position in (0, 1, 22, 23):
         row, copy = position // 2, position % 2 + 1
@@ -64,13 +64,13 @@ def test_a_copy_is_the_policy_applied_at_the_pictures_own_size(comp):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("channels", [1, 2, 6])
-def test_copies_have_the_channels_and_bits_of_their_picture(workspace, dtype, channels):
-    pictures = RNG.integers(0, np.iinfo(dtype).max + 1, (4, 9, 7, channels), dtype=dtype)
-    comp = kk.from_arrays(pictures, ["a", "b", "a", "b"], name="kinds")
+def test_copies_have_the_channels_and_bits_of_their_image(workspace, dtype, channels):
+    images = RNG.integers(0, np.iinfo(dtype).max + 1, (4, 9, 7, channels), dtype=dtype)
+    comp = kk.from_arrays(images, ["a", "b", "a", "b"], name="kinds")
     expanded = kk.expand(comp, 1, [("flip_vertical", 1)])
     for row in range(4):
         copy = read_pixels(expanded.root, expanded.train["source"][4 + row])
-        np.testing.assert_array_equal(copy, pictures[row, ::-1])
+        np.testing.assert_array_equal(copy, images[row, ::-1])
 
 
 def test_a_jpeg_gives_jpegs_and_a_photo_that_its_camera_turned_is_upright(photos):
@@ -98,7 +98,7 @@ def test_the_same_seed_gives_the_same_files_whatever_the_number_of_threads(photo
     assert len(set(first.values())) == 48
 
 
-def test_a_call_that_was_broken_off_goes_on_and_a_changed_picture_is_copied_again(photos, monkeypatch):
+def test_a_call_that_was_interrupted_goes_on_and_a_changed_image_is_copied_again(photos, monkeypatch):
     from kagglekit.records import expand as module
 
     monkeypatch.setattr(module, "CHUNK", 6)
@@ -124,7 +124,7 @@ def test_a_call_that_was_broken_off_goes_on_and_a_changed_picture_is_copied_agai
 
 
 @pytest.mark.parametrize("groups", [None, [f"patient{number // 3}" if number < 6 else "" for number in range(24)]])
-def test_no_fold_separates_a_copy_from_its_picture(photos, groups):
+def test_no_fold_separates_a_copy_from_its_image(photos, groups):
     if groups:
         photos = dataclasses.replace(photos, train=photos.train.assign(group=groups))
     expanded = kk.expand(photos, 3, POLICY)
@@ -141,11 +141,11 @@ def test_no_fold_separates_a_copy_from_its_picture(photos, groups):
 
 def test_records_refuse_folds_that_separate_them(comp):
     expanded = kk.expand(comp, 1, POLICY)
-    with pytest.raises(ValueError, match=r"copies in another fold than their picture: 'train_1~1'"):
+    with pytest.raises(ValueError, match=r"copies in another fold than their image: 'train_1~1'"):
         kk.write_records(expanded, [number % 3 for number in range(12)] + [0, 2, *[n % 3 for n in range(2, 12)]])
 
 
-def test_folds_of_the_pictures_serve_their_copies(comp):
+def test_folds_of_the_images_serve_their_copies(comp):
     expanded, folds = kk.expand(comp, 2, POLICY), kk.assign_folds(comp, 3)
     everything = folds.to_dict() | dict(zip(expanded.train["image_id"][12:], np.repeat(folds, 2), strict=True))
     records = kk.write_records(expanded, folds, record_size=14)
@@ -188,10 +188,10 @@ def test_a_head_on_frozen_features_is_trained_on_copies_too_but_not_scored_on_th
         assert [row["epoch"] for row in history] == [1, 2]
 
 
-def test_a_run_scores_each_picture_once(digits, quick_recipe, workspace):
+def test_a_run_scores_each_image_once(digits, quick_recipe, workspace):
     few = digits.train.groupby("label").head(6).reset_index(drop=True)
     expanded = kk.expand(dataclasses.replace(digits, name="few", train=few, test=digits.test[:5]), 2, "tiny")
-    folds = kk.assign_folds(dataclasses.replace(digits, train=few), 2)  # of the pictures alone
+    folds = kk.assign_folds(dataclasses.replace(digits, train=few), 2)  # of the images alone
     run = kk.cross_validate(expanded, folds, quick_recipe.replace(epochs=1))
     assert sorted(run.oof["image_id"]) == sorted(few["image_id"])
     predictions = kk.predict(run)

@@ -89,7 +89,7 @@ def test_another_size_and_other_folds_are_other_records_of_the_same_source(comp,
     turned = kk.write_records(comp, [(fold + 1) % 3 for fold in folds], record_size=32)
     plain = kk.write_records(comp, folds, record_size=32)
     assert len({records.folder for records in (sized, turned, plain)}) == 3
-    assert len({records.identity for records in (sized, turned, plain)}) == 3
+    assert len({records.hash for records in (sized, turned, plain)}) == 3
     assert sized.manifest["source_hash"] == plain.manifest["source_hash"] != turned.manifest["source_hash"]
 
 
@@ -116,7 +116,7 @@ def test_a_changed_image_rewrites_its_own_shard_alone(comp, folds, monkeypatch, 
         "manifest.json",
     }
     assert second.folder == first.folder
-    assert second.identity != first.identity
+    assert second.hash != first.hash
     assert image_id in second.table(2)["image_id"][:3].tolist()
     assert kk.verify_records(second).empty
 
@@ -124,7 +124,7 @@ def test_a_changed_image_rewrites_its_own_shard_alone(comp, folds, monkeypatch, 
 def test_a_file_that_was_touched_but_not_changed_leaves_the_identity(comp, folds):
     first = kk.write_records(comp, folds)
     (comp.root / comp.train["source"][5]).touch()
-    assert kk.write_records(comp, folds).identity == first.identity
+    assert kk.write_records(comp, folds).hash == first.hash
 
 
 def test_writing_twice_gives_the_same_bytes(comp, folds, tmp_path):

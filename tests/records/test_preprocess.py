@@ -29,7 +29,7 @@ def noise(height=40, width=61, channels=3, seed=0):
 
 
 def eye(height=90, width=120, radius=36, channels=3):
-    """A bright, uneven disc in the middle of a black picture."""
+    """A bright, uneven disc in the middle of a black image."""
     y, x = np.mgrid[:height, :width]
     inside = np.hypot(y - (height - 1) / 2, x - (width - 1) / 2) <= radius
     return (noise(height, width, channels) // 2 + 100) * inside[..., None].astype(np.uint8)
@@ -43,7 +43,7 @@ def distance(height, width):
 
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("shape", [(40, 61), (61, 40), (1, 1), (1, 30), (30, 1), (17, 17)])
-def test_pictures_of_any_shape_stay_pictures_and_the_input_stays_as_it_is(name, shape):
+def test_images_of_any_shape_stay_images_and_the_input_stays_as_it_is(name, shape):
     image = noise(*shape)
     before = image.copy()
     done = CALLS[name](image)
@@ -61,12 +61,12 @@ def test_the_layout_in_memory_does_not_matter(name):
 
 
 @pytest.mark.parametrize("name", [name for name in CALLS if name != "circle_crop"])
-def test_a_black_picture_comes_back_as_it_is(name):
+def test_a_black_image_comes_back_as_it_is(name):
     black = np.zeros((31, 20, 3), np.uint8)
     np.testing.assert_array_equal(CALLS[name](black), black)
 
 
-def test_the_disc_of_a_black_picture_is_black():
+def test_the_disc_of_a_black_image_is_black():
     np.testing.assert_array_equal(circle_crop(np.zeros((31, 20, 3), np.uint8)), np.zeros((20, 20, 3), np.uint8))
 
 
@@ -138,7 +138,7 @@ def test_circle_crop_is_the_same_from_every_side():
 def test_crop_grey_border_cuts_what_is_no_brighter_than_seven():
     image = np.full((30, 40, 3), 7, np.uint8)
     image[5:20, 8:33] = noise(15, 25) // 2 + 8
-    image[10, :] = 7  # a dark row within the picture stays
+    image[10, :] = 7  # a dark row within the image stays
     np.testing.assert_array_equal(crop_grey_border(image), image[5:20, 8:33])
     np.testing.assert_array_equal(crop_grey_border(image, threshold=6), image)
 
@@ -198,7 +198,7 @@ def test_crop_to_box_cuts_rows_and_columns():
     ],
 )
 def test_crop_to_box_refuses_boxes_outside_and_empty_ones(box):
-    with pytest.raises(ValueError, match="within the picture of 40x61 pixels"):
+    with pytest.raises(ValueError, match="within the image of 40x61 pixels"):
         crop_to_box(noise(), box)
 
 
@@ -217,7 +217,7 @@ def test_standardise_undoes_exposure_and_contrast():
     assert np.abs(difference).max() <= 2
 
 
-def test_standardise_caps_the_spread_of_nearly_uniform_pictures():
+def test_standardise_caps_the_spread_of_nearly_uniform_images():
     image = np.full((1, 4, 1), 9, np.uint8)
     image[0, 0] = 10  # spread sqrt(3) / 4 below 1 / sqrt(4): z = 0.75 / 0.5 and -0.25 / 0.5
     assert standardise_per_image(image).ravel().tolist() == [224, 96, 96, 96]
@@ -238,7 +238,7 @@ def test_functions_of_colour_refuse_other_channels(function, channels):
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_what_is_no_picture_of_eight_bits_is_refused(name):
+def test_what_is_no_image_of_eight_bits_is_refused(name):
     for strange in (noise().astype(np.float32), noise()[..., 0], noise()[:0]):
-        with pytest.raises(ValueError, match="expected a picture as uint8"):
+        with pytest.raises(ValueError, match="expected an image as uint8"):
             CALLS[name](strange)

@@ -1,4 +1,4 @@
-"""Preprocessing when records are written: once, in order, on the upright picture, and part of what names them."""
+"""Preprocessing when records are written: once, in order, on the upright image, and part of what names them."""
 
 import io
 import json
@@ -37,7 +37,7 @@ def written(comp, **options):
 
 
 def pixels(records, part=0):
-    """The stored pictures of a part, by PIL, planes stacked."""
+    """The stored images of a part, by PIL, planes stacked."""
     reader = RowReader(records, part)
     rows = [list(row) for row in reader.read(np.arange(len(reader)))]
     return [np.dstack([np.asarray(Image.open(io.BytesIO(plane))) for plane in row]) for row in rows]
@@ -51,7 +51,7 @@ STEPS = ["crop_grey_border", "circle_crop", ("ben_graham", {"radius": 20}), "sta
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step if isinstance(step, str) else step[0])
-def test_stored_pictures_of_train_and_test_are_what_the_function_gives(workspace, tmp_path, step):
+def test_stored_images_of_train_and_test_are_what_the_function_gives(workspace, tmp_path, step):
     name, options = (step, {}) if isinstance(step, str) else step
     records = written(competition(tmp_path / "raw", pngs()), preprocess=[step])
     for number, stored in enumerate(pixels(records) + pixels(records, "test")):
@@ -75,22 +75,22 @@ def test_a_jpeg_stays_a_jpeg_and_a_png_loses_nothing(workspace, tmp_path):
     assert (jpeg, png) == (b"\xff\xd8\xff", b"\x89PN")
 
 
-def test_grey_pictures_become_rgb(workspace, tmp_path):
+def test_grey_images_become_rgb(workspace, tmp_path):
     records = written(competition(tmp_path / "raw", pngs(image=PHOTO[..., 0])), preprocess=["grey_to_rgb"])
     np.testing.assert_array_equal(pixels(records)[0], np.dstack([PHOTO[..., 0]] * 3))
     assert records.manifest["grey"] is False
 
 
-def test_a_picture_that_its_camera_turned_is_upright_before_it_is_cropped(workspace, tmp_path):
+def test_a_image_that_its_camera_turned_is_upright_before_it_is_cropped(workspace, tmp_path):
     turned = Image.fromarray(PHOTO)
-    turned.getexif()[0x0112] = 6  # the upright picture is this one turned clockwise
+    turned.getexif()[0x0112] = 6  # the upright image is this one turned clockwise
     box = {"y": "0", "x": "10", "h": "90", "w": "20"}
     comp = competition(tmp_path / "raw", dict.fromkeys(["a.png", "b.png", "c.png"], turned), **box)
     records = written(comp, preprocess=[("crop_to_box", {"box": list(box)})])
     np.testing.assert_array_equal(pixels(records)[0], np.rot90(PHOTO, -1)[0:90, 10:30])
 
 
-def test_each_picture_is_cropped_to_its_own_box_with_fractions(workspace, tmp_path):
+def test_each_image_is_cropped_to_its_own_box_with_fractions(workspace, tmp_path):
     boxes = {"top": ["0", "5", "8.5"], "left": ["0", "6", "1"], "height": ["64", "7", "2"], "width": ["96", "8", "3"]}
     records = written(competition(tmp_path / "raw", pngs(), **boxes), preprocess=["crop_to_box"])
     first, second = pixels(records)
@@ -106,27 +106,27 @@ def test_other_boxes_are_other_records(workspace, tmp_path):
         competition(tmp_path / "raw", pngs(), **cells | {"top": ["0", "1", "0"]}), preprocess=["crop_to_box"]
     )
     assert first.folder != second.folder
-    assert first.identity != second.identity
+    assert first.hash != second.hash
 
 
-def test_files_of_one_picture_are_preprocessed_together(workspace, tmp_path):
+def test_files_of_one_image_are_preprocessed_together(workspace, tmp_path):
     planes = [Image.fromarray(np.ascontiguousarray(np.roll(PHOTO, shift, axis=1)[..., 0])) for shift in range(6)]
     named = {f"{number}.png": planes for number in range(3)}
     stored = pixels(written(competition(tmp_path / "raw", named), preprocess=["standardise_per_image"]))[0]
     np.testing.assert_array_equal(stored, PREPROCESS["standardise_per_image"](np.dstack(planes)))
-    with pytest.raises(ValueError, match=r"0-0\.png \+ .* \(expected an RGB picture, got 6 channels"):
+    with pytest.raises(ValueError, match=r"0-0\.png \+ .* \(expected an RGB image, got 6 channels"):
         written(competition(tmp_path / "raw", named), preprocess=["hsv_mask"])
 
 
-def test_pictures_of_16_bits_are_refused_by_name(workspace, tmp_path):
+def test_images_of_16_bits_are_refused_by_name(workspace, tmp_path):
     deep = PHOTO[..., 0].astype(np.uint16) * np.uint16(257)
     with pytest.raises(ValueError, match=r"and preprocessed: '0\.png \(circle_crop: preprocessing is for 8 bits"):
         written(competition(tmp_path / "raw", pngs(image=deep)), preprocess=["circle_crop"])
 
 
-def test_a_box_outside_its_picture_or_without_a_number_names_the_image(workspace, tmp_path):
+def test_a_box_outside_its_image_or_without_a_number_names_the_image(workspace, tmp_path):
     cells = {"top": ["0"] * 3, "left": ["0"] * 3, "height": ["9", "65", "9"], "width": ["9"] * 3}
-    with pytest.raises(ValueError, match=r"1 images .*'1\.png \(expected a box .* within the picture of 64x96"):
+    with pytest.raises(ValueError, match=r"1 images .*'1\.png \(expected a box .* within the image of 64x96"):
         written(competition(tmp_path / "raw", pngs(), **cells), preprocess=["crop_to_box"])
     cells["height"][1] = ""
     with pytest.raises(ValueError, match=r"no number in \['top', 'left', 'height', 'width'\] of '1\.png'"):

@@ -52,7 +52,7 @@ def read(content):
 @pytest.mark.parametrize("form", ["JPEG", "PNG"])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_bytes_that_need_no_change_pass_through(workspace, tmp_path, form, mode):
-    # quality 71 and a comment: nothing that writes anew would give the same bytes
+    # quality 71 and a comment: nothing that writes again would give the same bytes
     content = encoded(Image.fromarray(SMALL).convert(mode), form, quality=71, comment=b"as it was")
     assert stored(write(tmp_path, {"a": content}, record_size=43)) == {"a": content}
 
@@ -110,7 +110,7 @@ KINDS = _kinds()
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_unusual_files_decode_to_the_picture_that_pil_shows(workspace, tmp_path, kind):
+def test_unusual_files_decode_to_the_image_that_pil_shows(workspace, tmp_path, kind):
     content, reference = KINDS[kind]
     (result,) = stored(write(tmp_path, {"a": content}, record_size=64)).values()
     np.testing.assert_array_equal(tf.io.decode_image(result, channels=3, expand_animations=False), reference)
@@ -125,7 +125,7 @@ def test_a_photo_that_its_camera_turned_is_stored_upright(workspace, tmp_path, o
     (result,) = stored(write(tmp_path, {"a": content}, record_size=64)).values()
     decoded = tf.io.decode_image(result, channels=3).numpy()  # knows nothing of EXIF
     assert decoded.shape == reference.shape
-    assert np.abs(decoded - reference).mean() < 3  # JPEG twice; a picture that lies wrong differs by more than 30
+    assert np.abs(decoded - reference).mean() < 3  # JPEG twice; an image that lies wrong differs by more than 30
     assert np.abs(decoded[::-1] - reference).mean() > 30
 
 
@@ -136,7 +136,7 @@ def test_a_cmyk_jpeg_becomes_rgb(workspace, tmp_path):
     assert np.abs(tf.io.decode_jpeg(result, channels=3).numpy() - reference).mean() < 3
 
 
-def test_a_phones_jpeg_with_a_second_picture_stays_a_jpeg_of_the_first(workspace, tmp_path):
+def test_a_phones_jpeg_with_a_second_image_stays_a_jpeg_of_the_first(workspace, tmp_path):
     second = Image.fromarray(255 - PHOTO)
     content = encoded(Image.fromarray(PHOTO), "MPO", save_all=True, append_images=[second], quality=95)
     (result,) = stored(write(tmp_path, {"a": content}, record_size=100)).values()

@@ -245,6 +245,6 @@ def test_metadata_comes_back_beside_the_ids(comp, tmp_path):
 
 def test_two_folders_of_the_same_source_are_the_same_records(comp, tmp_path):
     first, second = written(comp, tmp_path / "a"), written(comp, tmp_path / "b")
-    assert (first.identity, first.manifest) == (second.identity, second.manifest)
+    assert (first.hash, first.manifest) == (second.hash, second.manifest)
     shutil.rmtree(first.folder)
     assert written(comp, tmp_path / "a").manifest == second.manifest

@@ -1,4 +1,4 @@
-"""Figures of augmentation show what training is fed, for pictures of every kind."""
+"""Figures of augmentation show what training is fed, for images of every kind."""
 
 from pathlib import Path
 
@@ -34,8 +34,8 @@ def make_records(channels=3, dtype=np.uint8, rows=8):
     """Records of parts of a photograph; of 16 bits they use two thirds of the range."""
     planes = np.dstack([np.roll(PHOTO, shift, axis=1) for shift in range(0, 20, 10)])[..., :channels]
     gain = 1 if dtype == np.uint8 else 150  # of 257
-    pictures = [np.roll(planes, 5 * row, axis=0).astype(dtype) * dtype(gain) for row in range(rows)]
-    comp = kk.from_arrays(pictures, [str(row % 2) for row in range(rows)], name=f"kind{channels}{np.dtype(dtype)}")
+    images = [np.roll(planes, 5 * row, axis=0).astype(dtype) * dtype(gain) for row in range(rows)]
+    comp = kk.from_arrays(images, [str(row % 2) for row in range(rows)], name=f"kind{channels}{np.dtype(dtype)}")
     return kk.write_records(comp, [row % 2 for row in range(rows)], record_size=64)
 
 
@@ -66,7 +66,7 @@ def test_a_plain_sample_is_what_evaluation_is_fed(workspace, resize):
 
 
 @pytest.mark.parametrize(("channels", "dtype"), KINDS)
-def test_augmentations_stand_below_the_stored_pictures(workspace, channels, dtype):
+def test_augmentations_stand_below_the_stored_images(workspace, channels, dtype):
     records, recipe = make_records(channels, dtype), RECIPE.replace(channels=channels)
     axes = kk.plot_augmentations(records, recipe, images=3, epochs=2)
     assert axes.shape == (3, 3)
@@ -84,7 +84,7 @@ def test_augmentations_stand_below_the_stored_pictures(workspace, channels, dtyp
     assert [ax.get_ylabel() for ax in axes[:, 0]] == ["stored", "epoch 1", "epoch 2"]
 
 
-def test_a_fold_of_few_pictures_has_few_columns_and_a_policy_of_ops_is_spelt_out(workspace):
+def test_a_fold_of_few_images_has_few_columns_and_a_policy_of_ops_is_spelt_out(workspace):
     recipe = RECIPE.replace(policy=[["rotation", 15], ["hue", 0.1]], mix="mixup")
     axes = kk.plot_augmentations(make_records(rows=4), recipe, images=9, epochs=1)
     assert axes.shape == (2, 2)
@@ -93,7 +93,7 @@ def test_a_fold_of_few_pictures_has_few_columns_and_a_policy_of_ops_is_spelt_out
 
 
 @pytest.mark.parametrize(("channels", "dtype"), KINDS)
-def test_every_op_is_drawn_and_changes_the_picture_or_says_that_it_does_not(workspace, channels, dtype):
+def test_every_op_is_drawn_and_changes_the_image_or_says_that_it_does_not(workspace, channels, dtype):
     records = make_records(channels, dtype)
     axes = kk.plot_ops(records, RECIPE.replace(channels=channels, image_size=48))
     titles = [ax.get_title().split("\n") for ax in axes]
@@ -103,7 +103,7 @@ def test_every_op_is_drawn_and_changes_the_picture_or_says_that_it_does_not(work
     assert [said for _, said in titles].count("leaves it") == 0
 
 
-def test_chosen_ops_of_a_chosen_picture_are_drawn(workspace):
+def test_chosen_ops_of_a_chosen_image_are_drawn(workspace):
     records = make_records()
     axes = kk.plot_ops(records, RECIPE, image_id="train_3", ops=["flip_horizontal", "invert"])
     assert axes[0].get_title() == "train_3\nas it is"
@@ -117,8 +117,8 @@ def test_chosen_ops_of_a_chosen_picture_are_drawn(workspace):
 @pytest.mark.parametrize(("channels", "dtype"), [(1, np.uint8), (3, np.uint8), (6, np.uint8), (6, np.uint16)])
 def test_the_baseline_notebook_shows_the_suggested_policy_on_rows_of_any_competition(workspace, channels, dtype):
     planes = np.concatenate([PHOTO, PHOTO[::-1]], axis=2)[..., :channels].astype(dtype)
-    pictures = [np.roll(planes, 5 * row, axis=0) for row in range(12)]
-    comp = kk.from_arrays(pictures, [str(row % 2) for row in range(12)], name="any")
+    images = [np.roll(planes, 5 * row, axis=0) for row in range(12)]
+    comp = kk.from_arrays(images, [str(row % 2) for row in range(12)], name="any")
     names = {"kk": kk, "comp": comp, "folds": kk.assign_folds(comp, 2), "recipe": kk.suggest_recipe(comp)}
     cells = nbformat.read(NOTEBOOK, as_version=4).cells
     (source,) = (cell.source for cell in cells if cell.cell_type == "code" and "plot_augmentations" in cell.source)

@@ -168,7 +168,7 @@ class TestImages:
         assert axes.shape == (rows, 3)
         assert all(ax.images for ax in axes.ravel())
 
-    def test_the_pictures_of_a_row_are_of_its_class(self, digits):
+    def test_the_images_of_a_row_are_of_its_class(self, digits):
         axes = kk.plot_images(digits, per_class=3)
         stored = {}
         for source, label in zip(digits.train["source"], digits.train["label"], strict=True):
@@ -179,7 +179,7 @@ class TestImages:
             assert all(bytes(ax.images[0].get_array().astype(np.uint8)) in stored[label] for ax in row)
 
     @pytest.mark.parametrize("channels", [2, 3, 5])
-    def test_pictures_of_several_files_are_drawn(self, digits, channels):
+    def test_images_of_several_files_are_drawn(self, digits, channels):
         sources = [(source,) * channels for source in digits.train["source"]]
         axes = kk.plot_images(dataclasses.replace(digits, train=digits.train.assign(source=sources)), per_class=1)
         assert axes[0, 0].images[0].get_array().shape == ((8, 8) if channels == 2 else (8, 8, 3))
@@ -206,7 +206,7 @@ class TestImages:
     def test_every_task_has_mean_images(self, digits, task):
         assert all(ax.images for ax in kk.plot_mean_images(of_task(digits, task)))
 
-    def test_grey_among_coloured_pictures_is_averaged_as_colour(self, make_competition):
+    def test_grey_among_coloured_images_is_averaged_as_colour(self, make_competition):
         comp = kk.load_competition(make_competition())
         for source in comp.train["source"][:5]:
             with Image.open(comp.root / source) as image:
@@ -223,16 +223,16 @@ class TestImages:
 
 class TestDuplicates:
     @pytest.fixture
-    def twins(self, make_competition):
+    def duplicates(self, make_competition):
         """00000 (cat) stands again as 00001 (dog), 00003 (cat) and the test image x."""
         folder = make_competition()
-        for twin in ("train/00001.jpg", "train/00003.jpg", "test/x.jpg"):
-            (folder / twin).write_bytes((folder / "train" / "00000.jpg").read_bytes())
+        for duplicate in ("train/00001.jpg", "train/00003.jpg", "test/x.jpg"):
+            (folder / duplicate).write_bytes((folder / "train" / "00000.jpg").read_bytes())
         comp = kk.load_competition(folder)
         return comp, kk.duplicate_groups(comp)
 
-    def test_conflicts_and_leaks_come_first_and_are_named(self, twins):
-        axes = kk.plot_duplicates(*twins, most=20)
+    def test_conflicts_and_leaks_come_first_and_are_named(self, duplicates):
+        axes = kk.plot_duplicates(*duplicates, most=20)
         assert axes.shape[1] == 2
         for left, right in axes:
             assert np.array_equal(left.images[0].get_array(), right.images[0].get_array())
@@ -242,8 +242,8 @@ class TestDuplicates:
         assert any(text.endswith(": labels differ") for text in words)
         assert any(text.endswith(": train and test") for text in words)
 
-    def test_listed_pairs_show_ids_labels_and_likeness(self, twins):
-        comp, groups = twins
+    def test_listed_pairs_show_ids_labels_and_similarity(self, duplicates):
+        comp, groups = duplicates
         groups.attrs["pairs"] = [("00004", "00007", "near", 0.98765, "train", "train")]
         ((left, right),) = kk.plot_duplicates(comp, groups)
         assert (left.get_title(), right.get_title()) == ("00004\ndog", "00007\ndog")

@@ -1,4 +1,4 @@
-"""Runs: what they hold, that they learn, that they can be taken up again and come out the same."""
+"""Runs: what they hold, that they learn, that they can be resumed again and come out the same."""
 
 import os
 import signal
@@ -213,7 +213,7 @@ def test_fine_tuning_trains_the_last_layers_alone(make_competition, workspace):
     assert all(same[name] for name in same if "bn" in name), "frozen statistics moved"
 
 
-def test_training_begins_with_small_pictures_and_ends_with_the_recipes(digits, quick_folds, quick_recipe, tmp_path):
+def test_training_begins_with_small_images_and_ends_with_the_recipes(digits, quick_folds, quick_recipe, tmp_path):
     recipe = quick_recipe.replace(first_sizes=(8, 10), epochs=6)
     run = kk.cross_validate(digits, quick_folds, recipe, fold_numbers=[0], parent=tmp_path)
     assert run.history["stage"].tolist() == ["training at 8"] * 2 + ["training at 10"] * 2 + ["training"] * 2
@@ -221,7 +221,7 @@ def test_training_begins_with_small_pictures_and_ends_with_the_recipes(digits, q
     assert run.model(0).input_shape == (None, 12, 12, 1)
     assert run.score > 0.8
     large = run.history["held_out_loss"]
-    assert large.iloc[2] < large.iloc[0], "what small pictures taught was lost"
+    assert large.iloc[2] < large.iloc[0], "what small images taught was lost"
 
 
 def test_a_fold_that_becomes_no_better_ends_early_with_its_best_epoch(digits, quick_folds, quick_recipe, tmp_path):

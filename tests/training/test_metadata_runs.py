@@ -32,7 +32,7 @@ assert not [name for name in sys.modules if name.startswith("kagglekit")]
 
 
 def competition():
-    """Four pictures again and again; `young` are those below 60 but for the scalp. Gaps, and values of test alone."""
+    """Four images again and again; `young` are those below 60 but for the scalp. Gaps, and values of test alone."""
     rng = np.random.default_rng(0)
     ages = rng.choice([20, 30, 40, 80], ROWS + TEST) + rng.uniform(-5, 5, ROWS + TEST).astype(np.float32)
     sites = rng.choice(["arm", "leg", "scalp"], ROWS + TEST).astype(object)
@@ -196,9 +196,9 @@ def test_a_saved_network_predicts_without_this_library(run, tmp_path):
 def test_changed_cells_make_another_run(comp, folds, recipe, run):
     other = competition()[0]
     other.train.loc[5, "age"] += 1
-    assert records_of(other, folds, recipe).identity != run.records().identity
+    assert records_of(other, folds, recipe).hash != run.records().hash
     blind = recipe.replace(numeric=(), categorical=())
-    assert records_of(other, folds, blind).identity == records_of(comp, folds, blind).identity
+    assert records_of(other, folds, blind).hash == records_of(comp, folds, blind).hash
 
 
 @pytest.mark.slow
@@ -206,11 +206,11 @@ def test_checks_before_a_run_take_columns(comp, folds, recipe):
     table = kk.lr_find(comp, folds, recipe, steps=10)
     assert np.isfinite(table["loss"]).all()
     table = kk.sanity_checks(comp, folds, recipe).set_index("check")
-    assert table.loc["accuracy on 32 pictures learnt by heart", "verdict"] == "good"
+    assert table.loc["accuracy on 32 memorised images", "verdict"] == "good"
 
 
 def test_what_takes_pixels_alone_says_so(comp, folds, recipe, run):
-    with pytest.raises(ValueError, match=r"\['age', 'site'\] cannot be mixed as pictures are; use mix='none'"):
+    with pytest.raises(ValueError, match=r"\['age', 'site'\] cannot be mixed as images are; use mix='none'"):
         recipe.replace(mix="mixup")
     for call in (
         lambda: kk.cross_validate(comp, folds, recipe, build_model=lambda classes, recipe: None),

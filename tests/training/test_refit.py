@@ -67,7 +67,7 @@ def test_a_refit_is_the_network_of_a_fold_that_holds_only_other_rows(digits, qui
     assert same_weights(*with_and_without_a_fold_more(digits, recipe, my_network))
 
 
-# Heads trained as one; and one by one, with fine-tuning on kept activations after it
+# Heads trained as one; and one by one, with fine-tuning on cached activations after it
 @pytest.mark.parametrize("knobs", [{"epochs": 0}, {"clip": 1.0, "epochs": 1, "cached_views": 1}])
 def test_so_is_a_refit_of_what_is_trained_on_a_frozen_part(digits, quick_recipe, workspace, knobs):
     recipe = quick_recipe.replace(weights="imagenet", frozen_epochs=2, **knobs)

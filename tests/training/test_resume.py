@@ -1,4 +1,4 @@
-"""Runs that are broken off: kills between epochs, full disks, and folds in other processes end with the same bits."""
+"""Runs that are interrupted: kills between epochs, full disks, and folds in other processes end with the same bits."""
 
 import os
 import shutil

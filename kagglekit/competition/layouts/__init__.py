@@ -63,7 +63,7 @@ def load_competition(
 
     Raises:
         FileNotFoundError: if the folder is missing, or a row names an image that is not there.
-        ValueError: if a column is missing, an id stands twice, a path leads out of the folder, or the metric is unknown
+        ValueError: if a column is missing, an id occurs twice, a path leads out of the folder, or the metric is unknown
             or not for the task.
 
     Example:

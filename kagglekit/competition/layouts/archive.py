@@ -60,7 +60,7 @@ def _unpack(path, folder):
                 member.filename = member.filename.replace("\\", "/")  # of a zip made on Windows
                 archive.extract(member, folder)
     except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError) as error:
-        raise ValueError(f"{path} is no whole zip ({error}); download it again") from error
+        raise ValueError(f"{path} is not a whole zip ({error}); download it again") from error
 
 
 def _of_macos(name):
@@ -93,4 +93,4 @@ def _has_own_folder(path):
             names = [name for name in archive.namelist() if not _of_macos(name)]
             return all(PurePosixPath(name).parts[:1] == (path.stem,) for name in names)
     except zipfile.BadZipFile as error:
-        raise ValueError(f"{path.name}, inside the zip, is no zip itself ({error})") from error
+        raise ValueError(f"{path.name}, inside the zip, is not a zip itself ({error})") from error

@@ -23,7 +23,7 @@ def from_arrays(images, labels, test_images=None, *, name, ids=None, test_ids=No
 
     Args:
         images: `(rows, height, width)` or `(rows, height, width, channels)`, uint8 or uint16; or a list of
-            such pictures of different sizes.
+            such images of different sizes.
         labels: one per row: class names or numbers, lists of class names, floats; or an array `(rows, classes)`.
         test_images: the same as `images`. Defaults to none.
         name: name of the competition, for its folders.
@@ -86,7 +86,7 @@ def _cells(labels, preset):
 
 
 def _write(root, images):
-    """Write the pictures of one part into a container, and return their sources."""
+    """Write the images of one part into a container, and return their sources."""
     arrays = [np.asarray(image) for image in images]
     for row, array in enumerate(arrays):
         if array.dtype not in (np.uint8, np.uint16) or array.ndim not in (2, 3):
@@ -113,7 +113,7 @@ def _write(root, images):
 
 
 def _encoded(array):
-    """The PNGs of a picture: one for grey and for RGB of 8 bits, else one for each channel."""
+    """The PNGs of an image: one for grey and for RGB of 8 bits, else one for each channel."""
     channels = [array] if array.ndim == 2 else [array[..., number] for number in range(array.shape[2])]
     if array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8:
         channels = [array]

@@ -8,7 +8,7 @@ class Layout(NamedTuple):
     """When a folder has this form, and how it is read. A new one is an entry of `layouts.LAYOUTS`.
 
     Args:
-        recognises: function `(folder, preset)` that tells whether the folder has this form.
+        recognises: function `(folder, preset)` that returns whether the folder has this form.
         read: function `(folder, preset)` that returns its `Competition`.
         looks_like: what it is found by, for the error where no layout fits.
         unused: names of the preset's choices that it cannot follow. One that is made all the same is an error: groups

@@ -1,6 +1,6 @@
-"""Layout: `train.bson` and `test.bson`, a document per product with its category and its pictures (Cdiscount).
+"""Layout: `train.bson` and `test.bson`, a document per product with its category and its images (Cdiscount).
 
-The pictures are read in place: an index says where each one's bytes lie.
+The images are read in place: an index says where each one's bytes lie.
 """
 
 from kagglekit.competition.layouts.assemble import assemble, read_sample
@@ -62,20 +62,20 @@ def _scanner(path, id_column, label_column):
             document = head + body
             try:
                 product = bson.decode(document)
-                pictures = [picture["picture"] for picture in product["imgs"]]
+                images = [image["image"] for image in product["imgs"]]
                 identifier, label = str(product[id_column]), str(product.get(label_column, ""))
-                if not pictures or not all(isinstance(picture, bytes) and picture for picture in pictures):
-                    raise KeyError(f"a picture of {id_column} {identifier}")
+                if not images or not all(isinstance(image, bytes) and image for image in images):
+                    raise KeyError(f"an image of {id_column} {identifier}")
             except (bson.errors.BSONError, KeyError, TypeError) as error:
                 raise ValueError(
                     f"{path}: the document at byte {start} is damaged or lacks {id_column!r} or 'imgs' ({error!r}); "
                     "unpack or download the file again"
                 ) from error
             rows, after = [], 0
-            for number, picture in enumerate(pictures):  # the bytes stand in the document as they are, in this order
-                place = document.index(picture, after)
-                after = place + len(picture)
-                rows.append((f"{identifier}_{number}", identifier, label, start + place, len(picture)))
+            for number, image in enumerate(images):  # the bytes stand in the document as they are, in this order
+                place = document.index(image, after)
+                after = place + len(image)
+                rows.append((f"{identifier}_{number}", identifier, label, start + place, len(image)))
             start += size
             yield start, rows
 

@@ -7,7 +7,7 @@ import pandas as pd
 from kagglekit._checks import first_few
 from kagglekit.competition.layouts.assemble import assemble, plain_rows, read_sample
 from kagglekit.competition.layouts.base import Layout
-from kagglekit.competition.layouts.image_files import SUFFIXES, check_inside, find_pictures, list_images
+from kagglekit.competition.layouts.image_files import SUFFIXES, check_inside, find_images, list_images
 from kagglekit.tasks import SINGLE_LABEL
 
 # Folders at the top that hold no class, where train/ is missing
@@ -37,7 +37,7 @@ def read(folder, preset):
     sample, sample_path = read_sample(folder)
     if sample is not None:
         ids = sample.iloc[:, 0].tolist()
-        found = find_pictures(ids, images, (place,), csv=sample_path, root=folder)
+        found = find_images(ids, images, (place,), csv=sample_path, root=folder)
         test = plain_rows(ids, [row_images[""] for row_images in found])
     else:
         test = plain_rows([image.removeprefix(f"{place}/") for image in images], images)
@@ -82,7 +82,7 @@ def _warn_of_ignored(folder, top, place, labelled):
     files = [path for name in classes for path in (folder / top / name).rglob("*") if path.is_file()]
     others = sorted(path.name for path in files if path.suffix.lower() not in SUFFIXES and path.name[0] != ".")
     if others:
-        warnings.warn(f"{len(others)} files in {folder / top} are no images: {first_few(others)}", stacklevel=4)
+        warnings.warn(f"{len(others)} files in {folder / top} are not images: {first_few(others)}", stacklevel=4)
 
 
 LAYOUT = Layout(

@@ -8,7 +8,7 @@ import pandas as pd
 from kagglekit._checks import check_unique, nearest
 from kagglekit.competition.layouts.assemble import assemble, metadata, read_sample
 from kagglekit.competition.layouts.base import Layout
-from kagglekit.competition.layouts.image_files import SUFFIXES, find_pictures, list_images
+from kagglekit.competition.layouts.image_files import SUFFIXES, find_images, list_images
 from kagglekit.competition.layouts.templates import fill_template
 from kagglekit.competition.tables import read_text_csv
 
@@ -70,7 +70,7 @@ def read(folder, preset):
 
 
 def _rows(part, table, csv, taken, folder, preset, id_column, images, labels=()):
-    """Return the rows of one part, one for each picture, and the cells of their labels."""
+    """Return the rows of one part, one for each image, and the cells of their labels."""
     image_column = preset.image_column if preset.image_column in table else id_column
     check_unique(f"{image_column} in {csv}", table[image_column])
     place = getattr(preset, f"{part}_images")
@@ -82,7 +82,7 @@ def _rows(part, table, csv, taken, folder, preset, id_column, images, labels=())
         row_images = fill_template(place, table, preset, csv=csv, root=folder, images=images, part=part)
     else:
         folders = (place,) if place else FOLDERS[part]
-        row_images = find_pictures(table[image_column], images, folders, csv=csv, root=folder, taken=taken)
+        row_images = find_images(table[image_column], images, folders, csv=csv, root=folder, taken=taken)
     numbers = [number for number, found in enumerate(row_images) for _ in found]
     table = table.iloc[numbers].reset_index(drop=True)
     names = [name for found in row_images for name in found]

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from kagglekit._checks import first_few
 from kagglekit.competition import sources
 
-_COLOURS = ("red", "green", "blue", "yellow")  # in the order of an RGB picture
+_COLOURS = ("red", "green", "blue", "yellow")  # in the order of an RGB image
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _CHANNEL = re.compile(r"(?:c|ch|channel|w)_?\d+", re.IGNORECASE)
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
@@ -25,11 +25,11 @@ def list_images(folder, *, below=""):
     return sorted(found)
 
 
-def find_pictures(names, images, folders, *, csv, root, taken=()):
-    """Return, for every name, its pictures: a dict of picture name (`""` for the only one) -> source.
+def find_images(names, images, folders, *, csv, root, taken=()):
+    """Return, for every name, its images: a dict of image name (`""` for the only one) -> source.
 
     A name may carry its extension or not, may be a path below one of `folders` or below the root, or may be the
-    beginning of several files' names: of channels (`cell_red.png`, `cell_w1.png`), else of pictures (`shoe-1.jpg`).
+    beginning of several files' names: of channels (`cell_red.png`, `cell_w1.png`), else of images (`shoe-1.jpg`).
 
     Args:
         names: the images' names of a table, text.
@@ -51,7 +51,7 @@ def find_pictures(names, images, folders, *, csv, root, taken=()):
         if path not in taken:
             by_name.setdefault(pure.name, []).append(path)
             by_name.setdefault(pure.stem, []).append(path)
-    # Beside a folder that is there no other is searched: a file of that name is another picture.
+    # Beside a folder that is there no other is searched: a file of that name is another image.
     named = any((Path(root) / folder).is_dir() for folder in folders if folder)
     row_images, missing = [], []
     for name in names:
@@ -76,7 +76,7 @@ def find_pictures(names, images, folders, *, csv, root, taken=()):
 
 
 def _families(names, images, folders):
-    """Files that begin with a name: their pictures, if all names have the same endings; else an empty list."""
+    """Files that begin with a name: their images, if all names have the same endings; else an empty list."""
     wanted, found = set(names), {}
     for path in images:
         pure = PurePosixPath(path)
@@ -96,7 +96,7 @@ def _families(names, images, folders):
 
 
 def _place_of(ending):
-    """Colours in the order of an RGB picture, numbers by their value, other endings by name."""
+    """Colours in the order of an RGB image, numbers by their value, other endings by name."""
     number = re.search(r"\d+$", ending)
     return (_COLOURS.index(ending) if ending in _COLOURS else 99, int(number[0]) if number else 0, ending)
 

@@ -10,7 +10,7 @@ import pandas as pd
 from kagglekit._checks import check_unique, first_few
 from kagglekit.competition.layouts.assemble import assemble, plain_rows, read_sample
 from kagglekit.competition.layouts.base import Layout
-from kagglekit.competition.layouts.image_files import find_pictures, list_images
+from kagglekit.competition.layouts.image_files import find_images, list_images
 
 NAMES = {
     "train": ("train_list.txt", "train.txt"),
@@ -71,7 +71,7 @@ def _split(line, number, path):
 
 
 def _rows(paths, images, csv, folder):
-    row_images = find_pictures(paths, images, ("", "images"), csv=csv, root=folder)
+    row_images = find_images(paths, images, ("", "images"), csv=csv, root=folder)
     return plain_rows(paths, [found[""] for found in row_images])
 
 

@@ -1,4 +1,4 @@
-"""Layout: the pixels themselves in a CSV, `label,pixel0,pixel1,...`, a picture per line. It is read in place."""
+"""Layout: the pixels themselves in a CSV, `label,pixel0,pixel1,...`, an image per line. It is read in place."""
 
 import math
 import re
@@ -104,7 +104,7 @@ def _shape(pixels, path):
         side = math.isqrt(pixels // channels)
         if side * side * channels == pixels:
             return side, side, channels
-    raise ValueError(f"{path} has {pixels} pixels a line, which is no square picture of 1 or 3 channels")
+    raise ValueError(f"{path} has {pixels} pixels a line, which is no square image of 1 or 3 channels")
 
 
 LAYOUT = Layout(recognises, read, "a CSV with the columns pixel0, pixel1, ...")

@@ -7,7 +7,7 @@ from kagglekit.competition.layouts.image_files import check_inside, check_plain,
 
 
 def fill_template(template, table, preset, *, csv, root, images, part):
-    """Return, for every row, its pictures: a dict of picture name (`""` for the only one) -> source.
+    """Return, for every row, its images: a dict of image name (`""` for the only one) -> source.
 
     Args:
         template: path below `root` with columns in braces; `{channel}`, `{image}` and `{part}` stand for the preset's.
@@ -19,7 +19,7 @@ def fill_template(template, table, preset, *, csv, root, images, part):
         part: `"train"` or `"test"`.
 
     Raises:
-        ValueError: if a field is no column, or a cell leads out of the folder.
+        ValueError: if a field is not a column, or a cell leads out of the folder.
         FileNotFoundError: if a file is not there.
     """
     fields = {name for _, name, _, _ in string.Formatter().parse(template) if name}
@@ -31,7 +31,7 @@ def fill_template(template, table, preset, *, csv, root, images, part):
     for column in columns:
         if column not in table:
             raise ValueError(
-                f"the template {template!r} asks for {column!r}, which is no column of {csv}."
+                f"the template {template!r} asks for {column!r}, which is not a column of {csv}."
                 f"{nearest(column, table.columns)} Its columns are {list(table.columns)}"
             )
     names = preset.images if "image" in fields else ("",)

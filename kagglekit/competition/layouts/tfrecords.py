@@ -98,7 +98,7 @@ def _fields(data, path, number):
     try:
         features = Example.FromString(data).features.feature
     except message.DecodeError as error:
-        raise ValueError(f"{path}: record {number} is no tf.train.Example ({error})") from error
+        raise ValueError(f"{path}: record {number} is not a tf.train.Example ({error})") from error
 
     def value(keys):
         for key in keys:

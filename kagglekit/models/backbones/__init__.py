@@ -94,7 +94,7 @@ def build_backbone(name, image_size, *, channels=3, weights="imagenet", activati
         as RGB, to features of shape `(batch, h, w, filters)`. The normalisation is its first layer.
 
     Raises:
-        ValueError: for an unknown name, a picture that is too small, or weights that do not fit, naming the file.
+        ValueError: for an unknown name, an image that is too small, or weights that do not fit, naming the file.
         FileNotFoundError: if the weights are not on this machine and cannot be fetched; says how to attach them.
         ImportError: if the network is keras-hub's and that is not installed.
 
@@ -148,7 +148,7 @@ def _unlisted(name, builder, target, size, minimum, normalisation):
 
 
 def weights_found(name):
-    """Tell whether the published weights of a backbone lie on this machine."""
+    """Return whether the published weights of a backbone lie on this machine."""
     return loading.weights_found(find_backbone(name))
 
 

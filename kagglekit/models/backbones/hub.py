@@ -71,7 +71,7 @@ _ARGUMENTS = {
 
 
 def is_preset(name):
-    """Tell whether keras-hub has an image backbone of this name, or the name is a handle such as `kaggle://...`."""
+    """Return whether keras-hub has an image backbone of this name, or the name is a handle such as `kaggle://...`."""
     backbones = _keras_hub().models.Backbone.presets
     return name in backbones or "://" in str(name)
 
@@ -94,7 +94,7 @@ def build_body(preset, shape):
 
     Raises:
         ImportError: if keras-hub is not installed.
-        ValueError: if a transformer's patches do not fill the picture.
+        ValueError: if a transformer's patches do not fill the image.
     """
     models = _keras_hub().models
     shape = tuple(shape)

@@ -57,7 +57,7 @@ def load_weights(backbone, row, weights, rebuild):
 
 
 def weights_found(row):
-    """Tell whether the published weights of a backbone lie on this machine."""
+    """Return whether the published weights of a backbone lie on this machine."""
     if row.builder == "lite":
         return packaged_weights(row.target) is not None
     if row.builder == "applications":
@@ -106,7 +106,7 @@ def inflate(kernel, channels):
     would be noise beside trained ones and zeros would leave the channel out of sight; at full size it shifts what the
     frozen batch normalisation behind it expects (a linear probe of photographs with an edge channel: 0.957 without it,
     0.918 with the full mean, 0.908 with all weights times 3/4, 0.949 with a quarter). Fewer than three channels share
-    the sum of the three in equal parts, so a grey picture gives what it gave as three equal channels.
+    the sum of the three in equal parts, so a grey image gives what it gave as three equal channels.
 
     Args:
         kernel: array of shape `(height, width, 3, filters)`.

@@ -13,7 +13,7 @@ from kagglekit.training.setup import REFIT
 
 
 class CachedRows:
-    """What stands in for the pictures where training begins above them.
+    """What stands in for the images where training begins above them.
 
     Args:
         extractor: Keras model from pixels to what is kept of a row; its weights do not change.
@@ -21,13 +21,13 @@ class CachedRows:
         recipe: a `Recipe`: `policy`, `sampling`, `subset`, `class_weights`, `batch_size`, `numeric`, `categorical` and
             `seed` are used as well.
         store: folder of the files.
-        passes: number of augmented passes that the rows are seen in, beside the pictures as they are.
+        passes: number of augmented passes that the rows are seen in, beside the images as they are.
 
     Attributes:
         folds: fold of each row, integers `(rows,)`.
         labels, targets, image_ids: of the rows.
         expected: how often each row is seen in an epoch, `expected_counts` of all rows.
-        views: arrays `(rows, *features)`, memory maps; the first is of the pictures as they are.
+        views: arrays `(rows, *features)`, memory maps; the first is of the images as they are.
     """
 
     def __init__(self, extractor, records, recipe, store, passes):

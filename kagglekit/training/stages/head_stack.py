@@ -72,7 +72,7 @@ class HeadStack:
                 prediction by the head that never saw it `(rows, outputs)`.
 
         Raises:
-            FloatingPointError: if a loss is no number.
+            FloatingPointError: if a loss is not a number.
         """
         optimizer.build([self.kernel, self.bias])
         run = tf.function(lambda rows, counted, seed: self._epoch(optimizer, loss, rows, counted, seed))

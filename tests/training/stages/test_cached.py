@@ -1,4 +1,4 @@
-"""Fine-tuning from kept activations, and layers that are unfrozen step by step."""
+"""Fine-tuning from cached activations, and layers that are unfrozen step by step."""
 
 import keras
 import numpy as np
@@ -33,7 +33,7 @@ def few(digits):
 
 
 @pytest.mark.parametrize("class_weights", ["none", "inverse_frequency"])
-def test_fine_tuning_from_kept_activations_is_that_from_pictures(few, workspace, recipe, class_weights):
+def test_fine_tuning_from_kept_activations_is_that_from_images(few, workspace, recipe, class_weights):
     # The second fold has most of the nines, so that a class weighs otherwise in each
     folds = [int(row % 2 or (label == "9" and row % 10 > 0)) for row, label in enumerate(few.train["label"])]
     whole = recipe.replace(batch_size=240, class_weights=class_weights)  # one batch an epoch: its order plays no part
@@ -47,7 +47,7 @@ def test_activations_are_computed_once_for_all_folds_and_epochs(few, workspace, 
     recipe = recipe.replace(policy="tiny", cached_views=2)
     kk.cross_validate(few, [row % 3 for row in range(240)], recipe)
     sizes = sorted(path.stat().st_size for path in (few.workspace / "features").iterdir())
-    assert len(sizes) == 1 + 3  # the head's, and the pictures as they are with two augmented passes
+    assert len(sizes) == 1 + 3  # the head's, and the images as they are with two augmented passes
     planned = kk.plan(few, recipe).set_index("part").loc["what frozen layers give, on disk", "value"]
     assert planned == pytest.approx(sum(sizes[1:]) / 2**20, abs=0.1)
 
@@ -67,26 +67,26 @@ def test_layers_are_unfrozen_step_by_step(few, workspace, recipe, weights):
     assert not all(same[len(layers) // 2 :])
 
 
-def test_a_fold_broken_off_before_it_was_saved_leaves_the_layers_of_the_next_one_alone(
+def test_a_fold_interrupted_before_it_was_saved_leaves_the_layers_of_the_next_one_alone(
     few, workspace, recipe, monkeypatch, tmp_path
 ):
     folds, short = [row % 2 for row in range(240)], recipe.replace(epochs=1, learning_rate=1e-2)
 
-    def broken_off(*_):
+    def interrupted(*_):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(fold_trainer, "save_network", broken_off)
+        patched.setattr(fold_trainer, "save_network", interrupted)
         with pytest.raises(KeyboardInterrupt):
             kk.cross_validate(few, folds, short, parent=tmp_path / "broken")
-    taken_up = kk.cross_validate(few, folds, short, parent=tmp_path / "broken")
+    resumed = kk.cross_validate(few, folds, short, parent=tmp_path / "broken")
     whole = kk.cross_validate(few, folds, short)
     for name, values in whole.oof_arrays().items():
-        np.testing.assert_array_equal(taken_up.oof_arrays()[name], values)
+        np.testing.assert_array_equal(resumed.oof_arrays()[name], values)
 
 
 @pytest.mark.parametrize("sampling", ["none", "balanced", "label_shuffling"])
-def test_an_epoch_of_kept_rows_has_the_steps_of_one_of_pictures(few, workspace, recipe, sampling):
+def test_an_epoch_of_kept_rows_has_the_steps_of_one_of_images(few, workspace, recipe, sampling):
     uneven = np.random.default_rng(0).integers(3, size=240).tolist()  # classes in other shares in each fold
     recipe = recipe.replace(sampling=sampling, batch_size=1)  # a step is a row
     records = records_of(few, kk.competition.tables.row_folds(few, uneven), recipe)

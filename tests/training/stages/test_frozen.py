@@ -121,7 +121,7 @@ def test_features_of_another_operation_without_weights_are_others(store, workspa
     def identity(change):
         inputs = keras.Input((16, 16, 3))
         means = keras.layers.GlobalAveragePooling2D()(change(inputs))
-        return FeatureStore(keras.Model(inputs, means), like._records, like._recipe, tmp_path).identity
+        return FeatureStore(keras.Model(inputs, means), like._records, like._recipe, tmp_path).hash
 
     changes = [
         lambda pixels: pixels,
