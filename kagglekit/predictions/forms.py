@@ -128,7 +128,7 @@ def _ready_values(comp, columns, form, frame):
         if not fits.all():
             unknown = labels[~fits]
             raise ValueError(
-                f"labels that are not among the classes: {first_few(unknown.unique())}, ids {first_few(unknown.index)}; "
+                f"labels that are not classes: {first_few(unknown.unique())} for ids {first_few(unknown.index)}; "
                 "for probabilities load the competition with metric='auc' or preset=kk.Preset(submission=...)"
             )
         return {columns[0]: labels.to_numpy()}

@@ -37,7 +37,7 @@ def make_submission(comp, predictions, path=None):
         written to `/kaggle/working/submission.csv`.
 
     Raises:
-        ValueError: if ids are missing, foreign or doubled, a label is not among the classes, or probabilities are NaN
+        ValueError: if ids are missing, foreign or doubled, a label is not a class, or probabilities are NaN
             or do not sum to 1; names them. Nothing is written then.
 
     Example:

@@ -130,7 +130,7 @@ class Task:
             names: names of the outputs.
 
         Raises:
-            ValueError: naming the labels that are not among the classes.
+            ValueError: naming the labels that are not classes.
         """
         return np.array(list(labels), np.float32).reshape(len(labels), len(names))
 

@@ -238,7 +238,7 @@ def _numbers_of(names, used):
     unknown = sorted(set(used) - set(numbers))
     if unknown:
         raise ValueError(
-            f"labels that are not among the classes: {first_few(unknown)}; the classes are {first_few(names)}"
+            f"labels that are not classes: {first_few(unknown)}; the classes are {first_few(names)}"
         )
     return numbers
 

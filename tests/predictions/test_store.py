@@ -152,7 +152,7 @@ def test_frame_without_out_of_fold_rows_has_no_score():
     [
         (make_frame(), "the out-of-fold frame lacks the columns 'label'"),
         (make_frame(label=["cat", "dog"]).drop(columns="dog"), "the out-of-fold frame lacks the columns 'dog'"),
-        (make_frame(label=["cat", "owl"]), r"\['cat', 'dog'\]: labels that are not among the classes: 'owl'"),
+        (make_frame(label=["cat", "owl"]), r"\['cat', 'dog'\]: labels that are not classes: 'owl'"),
         (make_frame(label=["cat", "dog"], id=["a", "a"]), "every oof id of foreign once, but 'a' occur more than once"),
         (make_frame(label=["cat", "dog"], cat=[0.9, 0.3]), r"foreign, oof: .* 1 do not: 'b' \(the first sums to 1.1\)"),
     ],

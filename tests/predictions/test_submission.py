@@ -115,9 +115,9 @@ def test_broken_probabilities_are_named_and_nothing_is_written(load, tmp_path, f
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (["cat", "dgo", "owl"], "labels that are not among the classes: 'dgo' for ids 'y'"),
-        (["cat", None, "owl"], "labels that are not among the classes: '(nan|None)' for ids 'y'"),
-        ([0, 1, 2], "labels that are not among the classes: '2', '0', '1' for ids 'z', 'x', 'y'"),
+        (["cat", "dgo", "owl"], "labels that are not classes: 'dgo' for ids 'y'"),
+        (["cat", None, "owl"], "labels that are not classes: '(nan|None)' for ids 'y'"),
+        ([0, 1, 2], "labels that are not classes: '2', '0', '1' for ids 'z', 'x', 'y'"),
     ],
 )
 def test_unknown_labels_are_named_with_their_ids(load, tmp_path, labels, message):
