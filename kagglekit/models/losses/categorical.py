@@ -18,7 +18,8 @@ class CategoricalCrossentropy(FiniteKerasLoss, keras.losses.CategoricalCrossentr
     Example:
 
     >>> loss = CategoricalCrossentropy(from_logits=True)
-    >>> round(float(loss([[1.0, 0.0, 0.0]], [[0.0, 0.0, float("-inf")]])), 4)  # ln 2
+    >>> targets, logits = ops.array([[1.0, 0.0, 0.0]]), ops.array([[0.0, 0.0, float("-inf")]])
+    >>> round(float(loss(targets, logits)), 4)  # ln 2
     0.6931
     """
 

@@ -20,7 +20,7 @@ class BinaryCrossentropy(_FiniteBinary, keras.losses.BinaryCrossentropy):
     Example:
 
     >>> loss = BinaryCrossentropy(from_logits=True)
-    >>> float(loss([[1.0, 0.0]], [[float("inf"), float("-inf")]]))
+    >>> float(loss(ops.array([[1.0, 0.0]]), ops.array([[float("inf"), float("-inf")]])))
     0.0
     """
 
