@@ -28,7 +28,7 @@ def expand(comp, copies, policy, *, seed=0, folder=None):
 
     A copy has its original's size, kind of file, labels and metadata. It stays in the fold of its original, because the
     two share `id` and `group`. Networks are trained on the copies of their folds and never judged by them: out-of-fold
-    predictions and scores count the originals alone. Folds of `comp` serve as they are: a copy has its original's. Where
+    predictions and scores count the originals alone. Folds of `comp` serve as they are, also for the copies. Where
     a network is trained through `train_dataset`, a policy in the recipe does the same without files, and differently
     each epoch.
 

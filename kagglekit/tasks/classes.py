@@ -237,9 +237,7 @@ def _numbers_of(names, used):
     numbers = {name: number for number, name in enumerate(names)}
     unknown = sorted(set(used) - set(numbers))
     if unknown:
-        raise ValueError(
-            f"labels that are not classes: {first_few(unknown)}; the classes are {first_few(names)}"
-        )
+        raise ValueError(f"labels that are not classes: {first_few(unknown)}; the classes are {first_few(names)}")
     return numbers
 
 
