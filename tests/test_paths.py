@@ -91,17 +91,8 @@ def test_all_that_is_written_lies_below_the_workspace_that_was_chosen(tmp_path, 
     assert {place: _contents(place) for place in outside} == outside
     assert sorted(path.name for path in work.iterdir()) == ["blank", "pets", "raw", "submissions"]
     assert sorted(path.name for path in (work / "raw").iterdir()) == ["digits", "pets"]
-<<<<<<< HEAD
-    assert sorted(path.name for path in comp.workspace.iterdir()) == [
-        "folds.csv",
-        "quarantine.csv",
-        "records",
-        "scan.npz",
-    ]
-=======
     written = sorted(path.name for path in comp.workspace.iterdir())
     assert written == ["folds.csv", "quarantine.csv", "records", "scan.npz"]
->>>>>>> runs
 
 
 def _contents(place):
