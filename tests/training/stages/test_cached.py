@@ -48,7 +48,7 @@ def test_activations_are_computed_once_for_all_folds_and_epochs(few, workspace, 
     kk.cross_validate(few, [row % 3 for row in range(240)], recipe)
     sizes = sorted(path.stat().st_size for path in (few.workspace / "features").iterdir())
     assert len(sizes) == 1 + 3  # the head's, and the images as they are with two augmented passes
-    planned = kk.plan(few, recipe).set_index("part").loc["what frozen layers give, on disk", "value"]
+    planned = kk.plan(few, recipe).set_index("part").loc["feature cache on disk", "value"]
     assert planned == pytest.approx(sum(sizes[1:]) / 2**20, abs=0.1)
 
 
