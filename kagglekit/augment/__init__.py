@@ -1,8 +1,8 @@
-"""Augmentation with numpy and OpenCV: ops that draw and apply apart, and policies that name them.
+"""Augmentation with numpy and OpenCV: ops, whose parameters are drawn first and then applied, and policies of ops.
 
-`policies` strings the ops together; `ops` says what is known about each; `geometry`, `colour`, `tone`, `filters`,
-`masks` and `automatic` hold how they are drawn and applied; `pixels` is what these share. `mix` mixes the images of a
-batch, `views` are what a finished network is shown.
+`policies` holds the named policies and `ops` the table of ops; `geometry`, `colour`, `tone`, `filters`, `masks` and
+`automatic` draw and apply them, with what they share in `pixels`. `mix` mixes the images of a batch; `views` holds the
+test-time (TTA) views.
 """
 
 from kagglekit.augment.ops import OPS, Op

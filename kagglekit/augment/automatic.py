@@ -1,8 +1,8 @@
 """Automatic augmentation: AutoAugment, RandAugment, TrivialAugment and AugMix, on an image of the network's size.
 
-What is drawn is a tuple of steps `(operation, value)` in the papers' names and units; `OPERATIONS` says which op each
-is. They turn and shear about the centre and fill with grey 128. A larger magnitude always changes more: posterize and
-solarize are not inverted as they are in the published TensorFlow code.
+A draw is a tuple of steps `(operation, value)` in the papers' names and units; `OPERATIONS` maps each operation to an
+op. Rotation and shear are about the centre, and grey 128 fills what comes in from outside. A larger magnitude always
+changes more: posterize and solarize are not inverted as they are in the published TensorFlow code.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from kagglekit.augment.pixels import rounded
+from kagglekit.augment.pixels import to_uint8
 
 
 class Operation(NamedTuple):
@@ -25,7 +25,7 @@ class Operation(NamedTuple):
     signed: bool = False
 
 
-def _off_one(value, size):
+def _factor(value, size):
     return 1 + value
 
 
@@ -40,10 +40,10 @@ OPERATIONS = {
     "TranslateX": Operation("shift_normal", lambda value, size: (0, value * size[1]), signed=True),
     "TranslateY": Operation("shift_normal", lambda value, size: (value * size[0], 0), signed=True),
     "Rotate": Operation("rotation", signed=True),
-    "Brightness": Operation("brightness", _off_one, signed=True),
-    "Color": Operation("saturation", _off_one, signed=True),
-    "Contrast": Operation("contrast", _off_one, signed=True),
-    "Sharpness": Operation("sharpness", _off_one, signed=True),
+    "Brightness": Operation("brightness", _factor, signed=True),
+    "Color": Operation("saturation", _factor, signed=True),
+    "Contrast": Operation("contrast", _factor, signed=True),
+    "Sharpness": Operation("sharpness", _factor, signed=True),
     "Posterize": Operation("posterize"),
     "Solarize": Operation("solarize"),
     "AutoContrast": Operation("autocontrast", _always),
@@ -58,7 +58,7 @@ NARROW = {
     "Rotate": (0, 30), "Brightness": (0, 0.9), "Color": (0, 0.9), "Contrast": (0, 0.9), "Sharpness": (0, 0.9),
     "Posterize": (8, 4), "Solarize": (256, 0),
 }  # fmt: skip
-# TrivialAugment's wide space (Mueller and Hutter 2021); its 32 pixels of translation are taken of 224.
+# TrivialAugment's wide space (Mueller and Hutter 2021); its 32 pixels of translation count as 32 of 224.
 WIDE = {
     "ShearX": (0, 0.99), "ShearY": (0, 0.99), "TranslateX": (0, 32 / 224), "TranslateY": (0, 32 / 224),
     "Rotate": (0, 135), "Brightness": (0, 0.99), "Color": (0, 0.99), "Contrast": (0, 0.99), "Sharpness": (0, 0.99),
@@ -69,9 +69,9 @@ MIXED = {
     "AutoContrast": (0, 0), "Equalize": (0, 0), "Posterize": (4, 0), "Rotate": (0, 30), "Solarize": (256, 0),
     "ShearX": (0, 0.3), "ShearY": (0, 0.3), "TranslateX": (0, 1 / 3), "TranslateY": (0, 1 / 3),
 }  # fmt: skip
-_ALWAYS_THERE = ("Identity", "AutoContrast", "Equalize")  # beside the graded operations of NARROW and WIDE
+_UNGRADED = ("Identity", "AutoContrast", "Equalize")  # without a magnitude; join those of NARROW and WIDE
 
-# The 25 sub-policies found on each data set: operation, probability, magnitude 0-9 (None where it has no meaning).
+# The 25 sub-policies found on each dataset: operation, probability, magnitude 0-9 (None where it has no meaning).
 AUTOAUGMENT = {
     "imagenet": (
         (("Posterize", 0.4, 8), ("Rotate", 0.6, 9)),
@@ -163,7 +163,7 @@ def apply_steps(image, steps, ops):
     Args:
         image: uint8 or float32 array `(height, width, channels)`; `Color` acts on 3 channels only.
         steps: pairs `(operation, value)`, see `OPERATIONS`.
-        ops: mapping from names to `Op`s: `kagglekit.augment.OPS`, which this module stands below.
+        ops: `kagglekit.augment.OPS`, which imports this module and so cannot be imported here.
 
     Returns:
         Array like `image`.
@@ -187,7 +187,7 @@ def apply_augmix(image, mixture, ops):
 
     Args:
         image: uint8 or float32 array `(height, width, channels)`.
-        mixture: pairs `(share, steps)`, see `apply_steps`; the image itself has the share that is left of 1.
+        mixture: pairs `(share, steps)`, see `apply_steps`; the image itself gets the share that is left of 1.
         ops: as `apply_steps` takes them.
 
     Returns:
@@ -199,19 +199,19 @@ def apply_augmix(image, mixture, ops):
     for share, steps in mixture:
         total = cv2.addWeighted(total, 1.0, apply_steps(image, steps, ops), share, 0.0, dtype=cv2.CV_32F)
     total = total.reshape(image.shape)
-    return rounded(total) if image.dtype == np.uint8 else np.clip(total, 0, 255, out=total)
+    return to_uint8(total) if image.dtype == np.uint8 else np.clip(total, 0, 255, out=total)
 
 
-def graded(operation, magnitude, ranges, *, negative=False):
+def value_at_magnitude(operation, magnitude, ranges, *, negative=False):
     """Return the value of an operation at a magnitude from 0 to 1; bits are rounded.
 
     Example:
 
-    >>> graded("Posterize", 1.0, NARROW), graded("Rotate", 0.5, NARROW, negative=True)
+    >>> value_at_magnitude("Posterize", 1.0, NARROW), value_at_magnitude("Rotate", 0.5, NARROW, negative=True)
     (4, -15.0)
     """
-    least, most = ranges.get(operation, (0, 0))
-    value = least + (most - least) * magnitude
+    start, end = ranges.get(operation, (0, 0))
+    value = start + (end - start) * magnitude
     if operation == "Posterize":
         return round(value)
     return -value if negative and operation in OPERATIONS and OPERATIONS[operation].signed else value
@@ -220,8 +220,8 @@ def graded(operation, magnitude, ranges, *, negative=False):
 def draw_autoaugment(rng, strength, *, table):
     """Draw with probability `strength` one of the 25 sub-policies, its two operations with their own probabilities.
 
-    Magnitudes 0-9 are ten equal steps over the ranges (Cubuk et al. 2019, appendix; torchvision does the same), and the
-    direction of what has two is drawn. Levels are fixed by the search, hence the strength as probability.
+    Magnitudes 0-9 are ten equal steps over the ranges (Cubuk et al. 2019, appendix; torchvision does the same). The
+    sign of a signed operation is drawn. The paper's search fixed the magnitudes, so the strength is a probability.
 
     Args:
         rng: `np.random.Generator`.
@@ -231,13 +231,13 @@ def draw_autoaugment(rng, strength, *, table):
     Returns:
         A tuple of steps.
     """
-    chosen = AUTOAUGMENT[table][rng.integers(25)]
-    apply, *chances = rng.random(3)
+    sub_policy = AUTOAUGMENT[table][rng.integers(25)]
+    policy_chance, *chances = rng.random(3)
     signs = rng.random(2) < 0.5
     return tuple(
-        (operation, graded(operation, (level or 0) / 9, NARROW, negative=negative))
-        for (operation, probability, level), chance, negative in zip(chosen, chances, signs, strict=True)
-        if apply < strength and chance < probability
+        (operation, value_at_magnitude(operation, (level or 0) / 9, NARROW, negative=negative))
+        for (operation, probability, level), chance, negative in zip(sub_policy, chances, signs, strict=True)
+        if policy_chance < strength and chance < probability
     )
 
 
@@ -245,9 +245,9 @@ def draw_randaugment(rng, strength):
     """Draw two of 14 operations, with repetition, all at magnitude `strength` of 10.
 
     Cubuk et al. 2020, "RandAugment": n = 2, m = 9 for ResNet-50. Their code and timm's `rand-m9` divide m by 10, so
-    that 9 means 27 degrees; torchvision's default 9 is of 30 levels, 9 degrees, which is 3 here. 10 is the most.
+    that 9 means 27 degrees; torchvision's default of 9 is out of 30 levels: 9 degrees, which is 3 here. At most 10.
     """
-    return _random_steps(rng, strength, 2, tuple(NARROW) + _ALWAYS_THERE, NARROW, lambda: min(strength / 10, 1))
+    return _random_steps(rng, strength, 2, tuple(NARROW) + _UNGRADED, NARROW, lambda: min(strength / 10, 1))
 
 
 def draw_trivialaugment(rng, strength):
@@ -256,14 +256,14 @@ def draw_trivialaugment(rng, strength):
     Mueller and Hutter 2021, "TrivialAugment: tuning-free yet state-of-the-art data augmentation".
     """
     magnitude = min(strength * int(rng.integers(31)) / 30, 1)
-    return _random_steps(rng, strength, 1, tuple(WIDE) + _ALWAYS_THERE, WIDE, lambda: magnitude)
+    return _random_steps(rng, strength, 1, tuple(WIDE) + _UNGRADED, WIDE, lambda: magnitude)
 
 
 def draw_augmix(rng, strength):
     """Draw three chains of one to three operations of severity `strength` of 10, and their shares in the mixture.
 
     Hendrycks et al. 2020, "AugMix": severity 3, the chains' shares from a Dirichlet and the image's from a Beta
-    distribution, both with alpha 1. Its second loss on the consistency of two mixtures is not part of this.
+    distribution, both with alpha 1. Its loss on the consistency of mixtures is not part of this.
 
     Returns:
         Pairs `(share, steps)` for `apply_augmix`.
@@ -282,11 +282,10 @@ def draw_augmix(rng, strength):
     )
 
 
-def _random_steps(rng, strength, number, operations, ranges, magnitude):
+def _random_steps(rng, strength, count, operations, ranges, draw_magnitude):
     if strength <= 0:
         return ()
-    chosen = rng.integers(len(operations), size=number)
+    names = [operations[index] for index in rng.integers(len(operations), size=count)]
     return tuple(
-        (operations[index], graded(operations[index], magnitude(), ranges, negative=rng.random() < 0.5))
-        for index in chosen
+        (name, value_at_magnitude(name, draw_magnitude(), ranges, negative=rng.random() < 0.5)) for name in names
     )

@@ -41,20 +41,22 @@ def contrast(matrix, factor, mean):
 
 
 def saturation(matrix, factor, mean):
-    """Scale the distance from the grey image (ImageEnhance.Color, torchvision); 0 is grey. 3 channels; else nothing.
+    """Scale the distance from the grey image (ImageEnhance.Color, torchvision); 0 is grey.
+
+    Images without 3 channels stay as they are.
 
     Reference: Haeberli and Voorhies 1994, "Image processing by linear interpolation and extrapolation".
     """
     return factor * matrix + (1 - factor) * (LUMINANCE @ matrix) if len(matrix) == 3 else matrix
 
 
-def grey(matrix, chosen, mean):
-    """Put the grey image into all three channels where `chosen` is True. 3 channels; else nothing."""
-    return saturation(matrix, 0.0, mean) if chosen else matrix
+def grey(matrix, to_grey, mean):
+    """Put the grey image into all channels where `to_grey` is True. Images without 3 channels stay as they are."""
+    return saturation(matrix, 0.0, mean) if to_grey else matrix
 
 
 def hue(matrix, turn, mean):
-    """Turn the colours about the grey axis, in turns of a circle. 3 channels; other numbers stay as they are.
+    """Rotate the colours about the grey axis, in turns of a circle. Images without 3 channels stay as they are.
 
     A rotation of the I-Q plane of NTSC's YIQ, which keeps the luminance; PIL and torchvision add to the hue of HSV
     instead, which keeps the largest channel, so that the colours differ from theirs for the same turn.
@@ -66,7 +68,7 @@ def hue(matrix, turn, mean):
     return _FROM_YIQ @ rotation @ _TO_YIQ @ matrix
 
 
-def composed(steps, mean):
+def compose(steps, mean):
     """Multiply colour ops into one matrix.
 
     Args:
@@ -78,7 +80,7 @@ def composed(steps, mean):
 
     Example:
 
-    >>> composed([(brightness, 2.0), (contrast, 0.5)], np.array([10.0]))  # 2 x, then half way to 20
+    >>> compose([(brightness, 2.0), (contrast, 0.5)], np.array([10.0]))  # 2 x, then half way to 20
     array([[ 1., 10.]])
     """
     matrix, mean = np.eye(len(mean), len(mean) + 1), np.append(mean, 1.0)
@@ -91,9 +93,9 @@ def recolour(image, steps):
     """Apply brightness, contrast, saturation and hue at once.
 
     Args:
-        image: uint8 or float32 array `(height, width, channels)`; what each op does to other numbers of channels than 3
-            stands in its docstring.
-        steps: pairs of an op of this module and its value, see `composed`.
+        image: uint8 or float32 array `(height, width, channels)`; each op's docstring says what it does to other
+            numbers of channels than 3.
+        steps: pairs of an op of this module and its value, see `compose`.
 
     Returns:
         A new array like `image`, rounded (uint8) and clipped to `[0, 255]` once, at the end.
@@ -103,7 +105,7 @@ def recolour(image, steps):
     >>> recolour(np.full((1, 1, 3), 100, np.uint8), [(brightness, 1.2), (saturation, 0.0)])
     array([[[120, 120, 120]]], dtype=uint8)
     """
-    matrix = composed(steps, mean_colour(image))
+    matrix = compose(steps, mean_colour(image))
     if image.shape[2] != 3:  # without saturation and hue all channels are scaled alike
         gain, offset = np.float32(matrix[0, 0]), np.float32(matrix[0, -1])
         return pointwise(image, lambda values: gain * values + offset)
@@ -112,10 +114,10 @@ def recolour(image, steps):
 
 
 def draw_brightness_shift(rng, strength):
-    """Draw what is added to every value, uniform in `[-255 strength, 255 strength]`."""
+    """Draw the offset of every value, uniform in `[-255 strength, 255 strength]`."""
     return rng.uniform(-255 * strength, 255 * strength)
 
 
 def draw_hue(rng, strength):
-    """Draw turns of a circle, uniform in `[-strength, strength]`, half a turn at the most."""
+    """Draw turns of a circle, uniform in `[-strength, strength]`, at most half a turn."""
     return rng.uniform(-1, 1) * min(strength, 0.5)

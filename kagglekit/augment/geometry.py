@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from kagglekit._checks import check_choice
-from kagglekit.augment.pixels import in_fours
+from kagglekit.augment.pixels import in_channel_groups
 
 _BORDERS = {"reflect": cv2.BORDER_REFLECT_101, "replicate": cv2.BORDER_REPLICATE, "constant": cv2.BORDER_CONSTANT}
 _EXACT = 1e-6  # pixels; nearer to a whole number than this is a whole number
@@ -23,7 +23,7 @@ def flip_matrix(*, horizontal=False, vertical=False):
 
 
 def dihedral_matrix(number):
-    """The eight ways to lay a square: `number % 4` quarter turns counter-clockwise, mirrored left and right from 4."""
+    """The eight symmetries of a square: `number % 4` quarter turns counter-clockwise, from 4 on mirrored sideways."""
     return np.rint(flip_matrix(horizontal=number >= 4) @ rotation_matrix(90 * (number % 4)))
 
 
@@ -101,51 +101,51 @@ def warp(image, matrix, size=None, *, border="reflect", fill=128.0):
     """
     check_choice("border", border, _BORDERS)
     size = image.shape[:2] if size is None else tuple(size)
-    exact = _whole_pixels(image, matrix, size)
+    exact = _warp_whole_pixels(image, matrix, size)
     if exact is not None:
         return exact
-    image, matrix = _antialiased(image, matrix)
+    image, matrix = _reduce_first(image, matrix)
     # From a pixel's index in the output to its index in the input
     inverse = cv2.invertAffineTransform(matrix[:2])
     inverse[:, 2] += inverse[:, :2] @ _first_pixel(size) - _first_pixel(image.shape)
 
-    def warped(part):
-        four = part.shape[2] == 3 and part.dtype == np.uint8  # OpenCV 5 takes half the time for four that three take
+    def warp_group(group):
+        pad = group.shape[2] == 3 and group.dtype == np.uint8  # OpenCV 5 takes half the time for four that three take
         result = cv2.warpAffine(
-            cv2.cvtColor(part, cv2.COLOR_RGB2RGBA) if four else part,
+            cv2.cvtColor(group, cv2.COLOR_RGB2RGBA) if pad else group,
             inverse,
             size[::-1],
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=_BORDERS[border],
             borderValue=(fill,) * 4,
         )
-        return cv2.cvtColor(result, cv2.COLOR_RGBA2RGB) if four else result
+        return cv2.cvtColor(result, cv2.COLOR_RGBA2RGB) if pad else result
 
-    return in_fours(image, warped)
+    return in_channel_groups(image, warp_group)
 
 
 def resize(image, size):
-    """Bring an image to `(height, width)`: bilinear; an axis that shrinks by more than 2 goes by way of more pixels.
+    """Bring an image to `(height, width)`: bilinear; an axis that shrinks by more than 2 is reduced in several steps.
 
-    Such an axis is brought to the size times a power of two, then halved by means of pairs: for factors of 2, 4 and 8
-    the mean of the pixels that each new one covers, and near it between these. OpenCV's means of areas take three times
-    as long. The large reductions are made earlier, when records are written.
+    Such an axis is first brought to a power of two times its new length, then halved by averaging pairs: for factors of
+    2, 4 and 8 this is the mean of the pixels that each new one covers, and close to it between these. OpenCV's area
+    interpolation takes three times as long. Large reductions are made earlier, when records are written.
 
-    Pixels are areas: the outer edges of input and output coincide. Any number of channels, all alike. The image itself
-    is returned where it has the size.
+    Pixels are areas: the outer edges of input and output coincide. Any number of channels, all alike. An image that
+    has the size already is returned itself.
     """
     size = tuple(size)
     halvings = [max(0, math.ceil(math.log2(old / new)) - 1) for old, new in zip(image.shape[:2], size, strict=True)]
-    for left in range(max(halvings), -1, -1):
-        step = tuple(new << min(left, count) for new, count in zip(size, halvings, strict=True))
-        if step != image.shape[:2]:
+    for level in range(max(halvings), -1, -1):
+        step_size = tuple(new << min(level, count) for new, count in zip(size, halvings, strict=True))
+        if step_size != image.shape[:2]:
             channels = image.shape[2]
-            image = cv2.resize(image, step[::-1], interpolation=cv2.INTER_LINEAR).reshape(*step, channels)
+            image = cv2.resize(image, step_size[::-1], interpolation=cv2.INTER_LINEAR).reshape(*step_size, channels)
     return image
 
 
-def _antialiased(image, matrix):
-    """Reduce the image along the axes that the matrix reduces by more than 2; return it with what is left to do."""
+def _reduce_first(image, matrix):
+    """Reduce the image along the axes that the matrix reduces by more than 2; return it with the remaining matrix."""
     # The length that one pixel's step along y and along x has in the output, 1 / reduction
     (a, b, _), (c, d, _), _ = matrix.tolist()
     steps = math.hypot(b, d), math.hypot(a, c)
@@ -155,19 +155,19 @@ def _antialiased(image, matrix):
         max(1, round(pixels * step)) if step < 0.5 else pixels
         for pixels, step in zip(image.shape[:2], steps, strict=True)
     ]
-    left = matrix @ zoom_matrix(image.shape[0] / lengths[0], image.shape[1] / lengths[1])
-    return resize(image, lengths), left
+    remaining = matrix @ zoom_matrix(image.shape[0] / lengths[0], image.shape[1] / lengths[1])
+    return resize(image, lengths), remaining
 
 
-def _whole_pixels(image, matrix, size):
+def _warp_whole_pixels(image, matrix, size):
     """The output of a crop, flip or quarter turn of whole pixels inside the image; None for any other matrix."""
     (a, b, right), (c, d, down), _ = matrix.tolist()
     if abs(a) + abs(d) < 1e-9:
         image, a, b, c, d = image.swapaxes(0, 1), b, a, d, c
     if abs(b) + abs(c) > 1e-9:
         return None
-    columns = _whole_part(a, right, image.shape[1], size[1])
-    rows = _whole_part(d, down, image.shape[0], size[0])
+    columns = _whole_slice(a, right, image.shape[1], size[1])
+    rows = _whole_slice(d, down, image.shape[0], size[0])
     if columns is None or rows is None:
         return None
     image = resize(image[rows, columns], size)
@@ -176,7 +176,7 @@ def _whole_pixels(image, matrix, size):
     return np.ascontiguousarray(image)
 
 
-def _whole_part(factor, shift, length, size):
+def _whole_slice(factor, shift, length, size):
     """The pixels of one axis that `factor * x + shift` shows in an output of `size`, or None if they are not whole."""
     first, last = sorted((edge - shift) / factor + length / 2 for edge in (-size / 2, size / 2))
     start, stop = round(first), round(last)
@@ -190,7 +190,7 @@ def _first_pixel(shape):
 
 
 def draw_dihedral(rng, strength):
-    """Draw with probability `strength` one of the eight ways to lay a square, else 0."""
+    """Draw with probability `strength` one of the eight symmetries of a square, else 0."""
     chosen = int(rng.integers(8))
     return chosen if rng.random() < strength else 0
 
@@ -201,7 +201,7 @@ def draw_rotation(rng, strength):
 
 
 def draw_shear(rng, strength):
-    """Draw a shear, uniform in `[-strength, strength]`: pixels aside for each pixel from the centre."""
+    """Draw a shear, uniform in `[-strength, strength]`: pixels sideways for each pixel from the centre."""
     return rng.uniform(-strength, strength)
 
 
@@ -223,7 +223,7 @@ def draw_rotation_normal(rng, strength):
 
 
 def draw_zoom_normal(rng, strength):
-    """Draw factors down and right, each 1 plus a normal number times `strength`, 0.1 at the least."""
+    """Draw factors down and right, each 1 plus a normal number times `strength`, at least 0.1."""
     down, right = np.maximum(1 + rng.normal(0, strength, 2), 0.1)
     return float(down), float(right)
 
@@ -235,7 +235,7 @@ def draw_shift_normal(rng, strength):
 
 
 def draw_window(rng, strength):
-    """Draw a window of the image's shape: its share of the area is uniform in `[1 - strength, 1]`, 0.05 at the least.
+    """Draw a window of the image's shape: its share of the area is uniform in `[1 - strength, 1]`, at least 0.05.
 
     Returns:
         `(top, left, height, width)` as shares of the box it is drawn in.
@@ -263,14 +263,14 @@ def draw_random_resized_crop(rng, strength):
     return top * (1 - height), left * (1 - width), height, width
 
 
-def window_in(box, window):
-    """Return a window (in shares) of a box `(top, left, height, width)` in pixels as such a box, of whole pixels.
+def window_to_pixels(box, window):
+    """Return a window, given as shares of a box in pixels, as a box `(top, left, height, width)` of whole pixels.
 
-    Whole pixels are cut without interpolation; one pixel is left at the least.
+    Whole pixels are cut without interpolation; each side has at least one.
     """
-    pixels = [max(1, min(side, round(side * share))) for side, share in zip(box[2:], window[2:], strict=True)]
-    start = [
+    lengths = [max(1, min(side, round(side * share))) for side, share in zip(box[2:], window[2:], strict=True)]
+    corner = [
         first + min(round(side * share), side - length)
-        for first, side, share, length in zip(box[:2], box[2:], window[:2], pixels, strict=True)
+        for first, side, share, length in zip(box[:2], box[2:], window[:2], lengths, strict=True)
     ]
-    return (*start, *pixels)
+    return (*corner, *lengths)

@@ -1,7 +1,7 @@
-"""Hiding parts of an image: one mask op, and five papers that draw its rectangles.
+"""Hiding parts of an image: one mask op, and how five papers draw its rectangles.
 
 All channels are hidden alike. Rectangles are rows of `(top, left, bottom, right)` as shares of the image, so that
-they are drawn before the image is there; what lies outside is cut off.
+they can be drawn before the image is decoded; what reaches outside is cut off.
 """
 
 import math
@@ -19,8 +19,8 @@ def hide(image, hidden):
 
     Args:
         image: uint8 or float32 array `(height, width, channels)` with any number of channels.
-        hidden: `(rectangles, fill)`: float array `(rectangles, 4)`, see the head of this module, and what is put there:
-            a number in `[0, 255]`, `"mean"` (the image's mean colour), or `("random", seed)` (every value uniform).
+        hidden: `(rectangles, fill)`: float array `(rectangles, 4)`, see the module's docstring, and what fills them: a
+            number in `[0, 255]`, `"mean"` (the image's mean colour), or `("random", seed)` (every value uniform).
 
     Returns:
         A new array like `image`; the image itself where nothing is hidden.
@@ -41,16 +41,16 @@ def hide(image, hidden):
         fill = np.rint(mean_colour(image))
     random = isinstance(fill, tuple)
     for number, (top, left, bottom, right) in enumerate(edges):
-        part = result[top:bottom, left:right]
-        part[...] = random_bytes([fill[1], number], part.shape) if random else fill
+        region = result[top:bottom, left:right]
+        region[...] = random_bytes([fill[1], number], region.shape) if random else fill
     return result
 
 
 def draw_cutout(rng, strength):
     """Draw one square of side `strength` (of the image's side), centred anywhere; grey.
 
-    Its parts outside are cut off, so that 0.5 hides 0.19 on average. DeVries and Taylor 2017, "Improved regularization
-    of convolutional neural networks with Cutout": 16 of 32 pixels for CIFAR-10.
+    What reaches outside is cut off, so that 0.5 hides 0.19 on average. DeVries and Taylor 2017, "Improved
+    regularization of convolutional neural networks with Cutout": 16 of 32 pixels for CIFAR-10.
     """
     return (_squares(rng, 1, strength), _GREY) if strength > 0 else _NOTHING
 
@@ -88,8 +88,8 @@ def draw_hide_and_seek(rng, strength):
     cell = (0, 16, 32, 44, 56)[rng.integers(5)] / 224
     if cell == 0:
         return _NOTHING
-    number = math.ceil(1 / cell)
-    corners = np.argwhere(rng.random((number, number)) < strength) * cell
+    cells = math.ceil(1 / cell)
+    corners = np.argwhere(rng.random((cells, cells)) < strength) * cell
     return np.hstack([corners, corners + cell]), _GREY
 
 
@@ -118,6 +118,6 @@ def draw_coarse_dropout(rng, strength):
     return _squares(rng, 10, rng.uniform(0.1, 0.2)), 0.0
 
 
-def _squares(rng, number, side):
-    centres = rng.random((number, 2))
+def _squares(rng, count, side):
+    centres = rng.random((count, 2))
     return np.hstack([centres - side / 2, centres + side / 2])

@@ -1,8 +1,8 @@
-"""Batches whose images are mixed of two: MixUp, CutMix, FMix and a mixture of them.
+"""Mixing each image of a batch with another one: MixUp, CutMix, FMix and a mixture of them.
 
-Each image's partner is another one of the batch, by a random permutation; one share, box or mask is drawn for all of
-them, as in the papers' own code. A mix is called as `mix(images, targets, weights, rng)` and changes the images in
-place: no second buffer of the batch's size is made.
+A random permutation gives each image its partner in the batch; one share, box or mask is drawn for the whole batch,
+as in the papers' own code. A mix is called as `mix(images, targets, weights, rng)` and changes the images in place:
+no second buffer of the batch's size is made.
 """
 
 import functools
@@ -12,7 +12,7 @@ import numpy as np
 
 
 class _Mix:
-    """What the mixes have in common; each adds how its parameters are drawn and how they are applied."""
+    """Base of the mixes: a subclass draws its parameters in `draw` and applies them in `blend`."""
 
     def __init__(self, alpha, probability=1.0):
         if not alpha > 0:
@@ -46,9 +46,9 @@ class _Mix:
             return images, targets, weights
         images = np.ascontiguousarray(images)
         partners = rng.permutation(len(images))
-        share, drawn = self.draw(rng, *images.shape[1:3])
-        for row, other in _pairs(images, partners):
-            self.blend(images[row], other, drawn)
+        share, parameters = self.draw(rng, *images.shape[1:3])
+        for row, partner in _pairs(images, partners):
+            self.blend(images[row], partner, parameters)
         return images, *mix_targets(targets, weights, partners, np.full(len(images), share, np.float32))
 
 
@@ -109,7 +109,9 @@ class CutMix(_Mix):
         """Return the share of the image itself and the box as two slices."""
         side = np.sqrt(1 - rng.beta(self.alpha, self.alpha))
         box = tuple(_interval(rng, side, length) for length in (height, width))
-        covered = [(part.stop - part.start) / length for part, length in zip(box, (height, width), strict=True)]
+        covered = [
+            (interval.stop - interval.start) / length for interval, length in zip(box, (height, width), strict=True)
+        ]
         return 1 - covered[0] * covered[1], box
 
     @staticmethod
@@ -163,7 +165,7 @@ class Mixture:
 
     Args:
         mixes: mixes, called as the others here.
-        chances: each one's share of the batches, in sum at most 1; what is left stays as it is.
+        chances: share of the batches that each mix gets, in sum at most 1; the other batches are not mixed.
 
     Raises:
         ValueError: for another number of chances than of mixes, a negative one, or a sum of more than 1.
@@ -181,10 +183,10 @@ class Mixture:
 
     def __call__(self, images, targets, weights, rng):
         """Mix a batch with one of the mixes; arguments and results are theirs."""
-        chosen = np.searchsorted(np.cumsum(self.chances), rng.random(), side="right")
-        if chosen == len(self.mixes):
+        index = np.searchsorted(np.cumsum(self.chances), rng.random(), side="right")
+        if index == len(self.mixes):
             return images, targets, weights
-        return self.mixes[chosen](images, targets, weights, rng)
+        return self.mixes[index](images, targets, weights, rng)
 
 
 def mix_targets(targets, weights, partners, shares):
@@ -212,10 +214,11 @@ def mix_targets(targets, weights, partners, shares):
     ([[0.75, 0.25], [0.75, 0.25]], [2.0, 2.0])
     """
     if weights is not None:
-        own = shares * weights
-        mixed = own + (1 - shares) * weights[partners]
-        shares = np.divide(own, mixed, out=shares.copy(), where=mixed > 0)  # rows that weigh nothing mix all the same
-        weights = mixed
+        own_weights = shares * weights
+        mixed_weights = own_weights + (1 - shares) * weights[partners]
+        # Rows that weigh nothing mix all the same
+        shares = np.divide(own_weights, mixed_weights, out=shares.copy(), where=mixed_weights > 0)
+        weights = mixed_weights
     shares = shares[:, None]
     return shares * targets + (1 - shares) * targets[partners], weights
 
@@ -233,7 +236,7 @@ def fourier_image(rng, height, width, decay=3.0):
 
 @functools.lru_cache(maxsize=8)
 def _fading(height, width, decay):
-    """Return what each frequency is multiplied by; kept, because it takes as long as the transform."""
+    """Return what each frequency is multiplied by; cached, because it takes as long as the transform."""
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width))
     fading = np.maximum(frequency, 1 / max(height, width)) ** -decay
     fading[0, 0] = 0  # a constant, which no threshold by rank sees
@@ -251,17 +254,17 @@ def _pairs(images, partners):
     """Yield each row's number and its partner's image as it was; the row may be changed before the next is asked for.
 
     A permutation consists of cycles. Along a cycle each row is changed after the one that needs it, so that only the
-    cycle's first image has to be kept. A row that is its own partner is left out.
+    cycle's first image has to be copied. A row that is its own partner is left out.
     """
-    left = set(np.flatnonzero(partners != np.arange(len(partners))))
-    first = np.empty_like(images[0])
-    while left:
-        row = start = min(left)
-        first[...] = images[start]
-        while row in left:
-            left.remove(row)
+    remaining = set(np.flatnonzero(partners != np.arange(len(partners))))
+    first_image = np.empty_like(images[0])
+    while remaining:
+        row = start = min(remaining)
+        first_image[...] = images[start]
+        while row in remaining:
+            remaining.remove(row)
             partner = partners[row]
-            yield row, first if partner == start else images[partner]
+            yield row, first_image if partner == start else images[partner]
             row = partner
 
 

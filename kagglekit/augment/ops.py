@@ -1,7 +1,7 @@
 """The ops by name. One entry of `OPS` says everything about an op, so that a new one is added here alone.
 
-What a strength means stands in the docstring of each op's drawing function; at strength 0 every op leaves the image as
-it is.
+The docstring of each op's drawing function says what its strength means; at strength 0 every op leaves the image as it
+is.
 """
 
 import dataclasses
@@ -16,25 +16,25 @@ from kagglekit.augment.pixels import draw_chance, draw_factor
 from kagglekit.augment.views import DIHEDRAL
 
 KINDS = ("window", "geometric", "colour", "image")
-_MOST = 2**16  # more channels than any image has
+_MAX_CHANNELS = 2**16  # more channels than any image has
 
 
 @dataclasses.dataclass(frozen=True)
 class Op:
-    """What is known about one op.
+    """One augmentation op.
 
     Args:
-        kind: says how `apply` is called. `"window"`: `apply(box, parameters)` gives the part of the box that will be
-            looked at. `"geometric"`: `apply(parameters, size)` gives a matrix for an image of this size. `"colour"`:
-            `apply(matrix, parameters, mean)` goes on from a colour matrix. `"image"`: `apply(image, parameters)` gives
+        kind: says how `apply` is called. `"window"`: `apply(box, parameters)` gives the part of the box that the
+            network sees. `"geometric"`: `apply(parameters, size)` gives a matrix for an image of this size. `"colour"`:
+            `apply(matrix, parameters, mean)` extends a colour matrix. `"image"`: `apply(image, parameters)` gives
             an image.
         draw: `draw(rng, strength)` draws the parameters, plain values.
         apply: applies them; see `kind`.
-        shown: a strength at which the eye sees what the op does, for `plot_ops`.
-        border: of a geometric op, what comes in from outside, see `geometry.warp`.
-        scales: whether `augment_strength` multiplies the op's strength. A chance of a turn stays: a flip that is safe
-            is not safer for being rarer.
-        views: test-time views, names of `VIEWS`, that a network which was trained with the op knows.
+        shown: a strength whose effect is easy to see, for `plot_ops`.
+        border: of a geometric op, what fills the area outside the image, see `geometry.warp`.
+        scales: whether `augment_strength` multiplies the op's strength. The chance of a flip or turn stays: one that
+            is safe is not safer for being rarer.
+        views: test-time views, names of `VIEWS`, that suit a network trained with the op.
         channels: the numbers of channels for which the op is defined; an image of another number stays as it is.
 
     Raises:
@@ -55,7 +55,7 @@ class Op:
     border: str = "replicate"
     scales: bool = True
     views: tuple = ()
-    channels: range = range(1, _MOST)
+    channels: range = range(1, _MAX_CHANNELS)
 
     def __post_init__(self):
         check_choice("kind", self.kind, KINDS)
@@ -80,7 +80,7 @@ class Op:
 
 
 def _dihedral(number, size):
-    """An image that is not square is turned by no quarters: what is left are four of the eight, equally likely."""
+    """No quarter turns for an image that is not square: four of the eight symmetries remain, equally likely."""
     return move.dihedral_matrix(number if size[0] == size[1] else number & ~1)
 
 
@@ -90,8 +90,8 @@ def _automatic(draw, shown=1.0):
 
 _RGB = range(3, 4)
 OPS = {
-    "window": Op("window", move.draw_window, move.window_in, shown=0.7),
-    "random_resized_crop": Op("window", move.draw_random_resized_crop, move.window_in, shown=0.7),
+    "window": Op("window", move.draw_window, move.window_to_pixels, shown=0.7),
+    "random_resized_crop": Op("window", move.draw_random_resized_crop, move.window_to_pixels, shown=0.7),
     "flip_horizontal": Op(
         "geometric", draw_chance, lambda flip, size: move.flip_matrix(horizontal=flip), scales=False, views=("hflip",)
     ),
@@ -155,7 +155,9 @@ OPS = {
     "noise": Op("image", filters.draw_noise, filters.gaussian_noise, shown=0.15),
     "jpeg": Op("image", filters.draw_jpeg, filters.jpeg, shown=0.95),
     "channel_jitter": Op("image", filters.draw_channel_jitter, filters.channel_jitter, shown=0.4),
-    "channel_dropout": Op("image", filters.draw_channel_dropout, filters.channel_dropout, channels=range(2, _MOST)),
+    "channel_dropout": Op(
+        "image", filters.draw_channel_dropout, filters.channel_dropout, channels=range(2, _MAX_CHANNELS)
+    ),
     "cutout": Op("image", masks.draw_cutout, masks.hide, shown=0.4),
     "erasing": Op("image", masks.draw_erasing, masks.hide),
     "erasing_mean": Op("image", masks.draw_erasing_mean, masks.hide),

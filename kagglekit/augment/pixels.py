@@ -12,7 +12,7 @@ _LEVELS = np.arange(256, dtype=np.float32).reshape(256, 1, 1)  # every uint8 val
 
 
 def pointwise(image, formula):
-    """Apply a formula to every value: through a table of 256 entries for uint8, as it stands for float32.
+    """Apply a formula to every value: through a table of 256 entries for uint8, directly for float32.
 
     Args:
         image: uint8 or float32 array `(height, width, channels)`.
@@ -28,22 +28,22 @@ def pointwise(image, formula):
     array([[[150, 255]]], dtype=uint8)
     """
     if image.dtype == np.uint8:
-        return looked_up(image, rounded(formula(_LEVELS)))
+        return apply_table(image, to_uint8(formula(_LEVELS)))
     return np.clip(formula(image), 0, 255).astype(np.float32, copy=False)
 
 
-def looked_up(image, table):
+def apply_table(image, table):
     """Replace every value of a uint8 image by its entry in a table `(256, 1, 1)` or `(256, 1, channels)`."""
     return cv2.LUT(image, table).reshape(image.shape)
 
 
-def rounded(values):
+def to_uint8(values):
     """Round to uint8, clipped to `[0, 255]`."""
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
-def in_fours(image, function):
-    """Apply a function of OpenCV to at most four channels at a time: many of its functions take no more.
+def in_channel_groups(image, function):
+    """Apply an OpenCV function to at most four channels at a time: many of its functions take no more.
 
     Args:
         image: array `(height, width, channels)`.
@@ -56,8 +56,8 @@ def in_fours(image, function):
     if channels <= 4:
         result = function(image)
         return result.reshape(*result.shape[:2], channels)
-    parts = [function(np.ascontiguousarray(image[..., first : first + 4])) for first in range(0, channels, 4)]
-    return np.concatenate([part.reshape(*part.shape[:2], -1) for part in parts], axis=2)
+    groups = [function(np.ascontiguousarray(image[..., first : first + 4])) for first in range(0, channels, 4)]
+    return np.concatenate([group.reshape(*group.shape[:2], -1) for group in groups], axis=2)
 
 
 def mean_colour(image):
@@ -68,11 +68,11 @@ def mean_colour(image):
 
 
 def random_bytes(seed, shape):
-    """Return uniform uint8 values that follow from an integer seed."""
-    number = math.prod(shape)
+    """Return uniform uint8 values drawn from a seed, an integer or a list of integers."""
+    count = math.prod(shape)
     # Whole 64-bit words take a fifth of the time of Generator.bytes, and the GIL is free meanwhile.
-    words = np.random.default_rng(seed).integers(0, 2**64, -(-number // 8), np.uint64)
-    return words.astype("<u8", copy=False).view(np.uint8)[:number].reshape(shape)
+    words = np.random.default_rng(seed).integers(0, 2**64, -(-count // 8), np.uint64)
+    return words.astype("<u8", copy=False).view(np.uint8)[:count].reshape(shape)
 
 
 def draw_seed(rng):

@@ -10,13 +10,13 @@ from kagglekit._checks import check_choice
 from kagglekit.augment.colour import recolour
 from kagglekit.augment.geometry import crop_matrix, warp, zoom_matrix
 from kagglekit.augment.ops import OPS
-from kagglekit.augment.views import VIEWS, fits
+from kagglekit.augment.views import VIEWS, keeps_shape
 
 _PHOTO = (("brightness_shift", 0.1), ("contrast", 0.2))
-_CROP = (("random_resized_crop", 0.65), ("flip_horizontal", 0.5))  # area 0.35-1: for weights that see already
+_CROP = (("random_resized_crop", 0.65), ("flip_horizontal", 0.5))  # area 0.35-1: for pretrained weights
 
-# Erased parts get the mean colour: filled with random values, every one of them cost a pretrained network a quarter of
-# its accuracy (frozen EfficientNet-Lite0, photographs of flowers), and fine-tuning some points.
+# Erased rectangles get the mean colour: random values cost a frozen pretrained network a quarter of its accuracy
+# (EfficientNet-Lite0, photographs of flowers), and fine-tuning some points.
 # policy -> ops in the order they are applied, each with the strength that its drawing function explains
 POLICIES = {
     "none": (),
@@ -44,11 +44,11 @@ POLICIES = {
 
 
 class Drawn(NamedTuple):
-    """What is drawn for one image: plain values, so that it can be looked at and applied again.
+    """What is drawn for one image: plain values, so that it can be inspected and applied again.
 
     Attributes:
-        window: `(top, left, height, width)` in pixels of the stored image, the part that will be looked at; rotation,
-            shear, shift and shrinking look a little beyond it.
+        window: `(top, left, height, width)` in pixels of the stored image, the part that the network sees; rotation,
+            shear, shift and shrinking reach a little beyond it.
         size: `(height, width)` of the result.
         steps: pairs `(op, parameters)` in the order they are applied.
     """
@@ -65,7 +65,7 @@ def check_policy(policy):
         policy: key of `POLICIES`, or a list of pairs of a key of `OPS` and its strength, a number not below 0.
 
     Raises:
-        ValueError: if a name is unknown, an entry is not such a pair, or a window does not stand first.
+        ValueError: if a name is unknown, an entry is not such a pair, or a window op is not the first one.
 
     Example:
 
@@ -86,21 +86,21 @@ def check_policy(policy):
             raise ValueError(f"expected the strength of {name!r} to be a number not below 0, got {strength!r}")
         if number and OPS[name].kind == "window":
             raise ValueError(
-                f"expected {name!r} to stand first, since it says what is decoded; it is number {number + 1}"
+                f"expected {name!r} to be the first op, since it decides what is decoded; it is number {number + 1}"
             )
     return tuple(tuple(entry) for entry in policy)
 
 
 def safe_views(policy, size, *, strength=1.0):
-    """Return the test-time views that are worth trying for a network which was trained with a policy.
+    """Return the test-time views that are worth trying for a network trained with a policy.
 
-    They are those of the policy's ops, whose images the network has seen and whose labels were right, and a slight
-    zoom, which changes next to nothing. Quarter turns are for squares alone.
+    They are the views of the policy's ops, which the network saw in training, and a slight zoom, which changes next to
+    nothing. Quarter turns are for square images only.
 
     Args:
         policy: key of `POLICIES` or a list of `(op, strength)` pairs.
         size: `(height, width)` of the network's input, or an integer for a square.
-        strength: factor on every strength; at 0 the network has seen nothing but the images as they are.
+        strength: factor on every strength; at 0 the network has only seen unchanged images.
 
     Returns:
         List of names of `VIEWS`, without `"identity"`.
@@ -114,8 +114,8 @@ def safe_views(policy, size, *, strength=1.0):
     (['hflip', 'zoom'], ['hflip', 'vflip', 'rot180', 'zoom'])
     """
     ops = check_policy(policy) if strength else ()
-    known = {view for name, value in ops if value for view in OPS[name].views} | {"zoom"}
-    return [view for view in VIEWS if view in known and fits(view, size)]
+    views = {view for name, value in ops if value for view in OPS[name].views} | {"zoom"}
+    return [view for view in VIEWS if view in views and keeps_shape(view, size)]
 
 
 def draw(policy, rng, *, box, size, strength=1.0):
@@ -126,8 +126,8 @@ def draw(policy, rng, *, box, size, strength=1.0):
         rng: `np.random.Generator`; the same state draws the same.
         box: `(top, left, height, width)` in pixels of the stored image: what evaluation would show.
         size: `(height, width)` of the result, in pixels.
-        strength: factor on every strength, see `Op.scaled`: flips and quarter turns keep their chance. 0 switches all
-            off, these too.
+        strength: factor on every strength, see `Op.scaled`: flips and quarter turns keep their chance. 0 turns all
+            ops off, these included.
 
     Returns:
         `Drawn`.
@@ -156,14 +156,14 @@ def draw(policy, rng, *, box, size, strength=1.0):
 def apply(drawn, image, shape, *, border=None):
     """Bring an image to its size and change it as drawn.
 
-    The geometric ops at the head are one warp together with the crop and the resize; colour ops side by side are one
-    matrix; the rest follows in order.
+    Geometric ops at the start are merged with the crop and the resize into one warp, neighbouring colour ops into one
+    matrix; the other ops follow one by one.
 
     Args:
         drawn: what `draw` returned.
         image: uint8 or float32 array `(height, width, channels)`, the whole image, perhaps decoded at a reduced size.
         shape: `(height, width)` of the stored image, which the box referred to.
-        border: what lies beyond the image, see `geometry.warp`. Defaults to what the ops say.
+        border: what fills the area outside the image, see `geometry.warp`. Defaults to that of the ops.
 
     Returns:
         Array `(*size, channels)` of the same dtype, in `[0, 255]`. Where nothing changes it shares the memory of
@@ -176,26 +176,26 @@ def apply(drawn, image, shape, *, border=None):
     array([[[205],
             [155]]], dtype=uint8)
     """
-    runs = [(kind, list(run)) for kind, run in groupby(drawn.steps, key=lambda step: OPS[step[0]].kind)]
-    if not runs or runs[0][0] != "geometric":
-        runs.insert(0, ("geometric", []))
-    matrix = _crop(image, drawn.window, shape, drawn.size)
-    for kind, run in runs:
+    groups = [(kind, list(group)) for kind, group in groupby(drawn.steps, key=lambda step: OPS[step[0]].kind)]
+    if not groups or groups[0][0] != "geometric":
+        groups.insert(0, ("geometric", []))
+    matrix = _decoded_to_box(image, drawn.window, shape, drawn.size)
+    for kind, group in groups:
         if kind == "geometric":
-            for name, parameters in run:
+            for name, parameters in group:
                 matrix = OPS[name].apply(parameters, drawn.size) @ matrix
-            reflected = any(OPS[name].border == "reflect" for name, _ in run)
+            reflected = any(OPS[name].border == "reflect" for name, _ in group)
             image = warp(image, matrix, drawn.size, border=border or ("reflect" if reflected else "replicate"))
             matrix = np.eye(3)
         elif kind == "colour":
-            image = recolour(image, [(OPS[name].apply, value) for name, value in run])
+            image = recolour(image, [(OPS[name].apply, value) for name, value in group])
         else:
-            for name, parameters in run:
+            for name, parameters in group:
                 image = OPS[name].apply(image, parameters)
     return image
 
 
-def _crop(image, box, shape, size):
-    """From the decoded image, perhaps smaller than the stored one, to the box at its size."""
-    enlarged = zoom_matrix(shape[0] / image.shape[0], shape[1] / image.shape[1])
-    return crop_matrix(box, shape, size) @ enlarged
+def _decoded_to_box(image, box, shape, size):
+    """The matrix from the decoded image, perhaps smaller than the stored one, to the box at its size."""
+    to_stored = zoom_matrix(shape[0] / image.shape[0], shape[1] / image.shape[1])
+    return crop_matrix(box, shape, size) @ to_stored

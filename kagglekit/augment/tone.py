@@ -1,9 +1,9 @@
-"""Tone: what PIL.ImageOps does to the values of each channel by itself. All take any number of channels."""
+"""Tone: what PIL.ImageOps does to the values of each channel on its own. All ops take any number of channels."""
 
 import cv2
 import numpy as np
 
-from kagglekit.augment.pixels import looked_up, pointwise
+from kagglekit.augment.pixels import apply_table, pointwise
 
 
 def posterize(image, bits):
@@ -44,13 +44,13 @@ def autocontrast(image, stretched=True):
     planes = cv2.split(image)  # numpy is fast along contiguous values only
     low = np.array([plane.min() for plane in planes], np.float64)
     high = np.array([plane.max() for plane in planes], np.float64)
-    flat = high <= low
-    scale = np.where(flat, 1, 255 / np.where(flat, 1, high - low))
-    offset = np.where(flat, 0, -low * scale)
+    constant = high <= low
+    scale = np.where(constant, 1, 255 / np.where(constant, 1, high - low))
+    offset = np.where(constant, 0, -low * scale)
     if image.dtype == np.uint8:
         # In float64 and in PIL's order: 255 / 3 * 3 may be a hair below 255.
         table = np.arange(256.0).reshape(256, 1, 1) * scale + offset
-        return looked_up(image, np.clip(np.trunc(table), 0, 255).astype(np.uint8))
+        return apply_table(image, np.clip(np.trunc(table), 0, 255).astype(np.uint8))
     return np.clip(image * np.float32(scale) + np.float32(offset), 0, 255)
 
 
@@ -62,12 +62,12 @@ def equalize(image, equalized=True):
     """
     if not equalized:
         return image
-    whole = image if image.dtype == np.uint8 else np.rint(image).astype(np.uint8)
-    tables = [_equal_table(whole, channel) for channel in range(whole.shape[2])]
+    levels = image if image.dtype == np.uint8 else np.rint(image).astype(np.uint8)
+    tables = [_equal_table(levels, channel) for channel in range(levels.shape[2])]
     if image.dtype == np.uint8:
-        return looked_up(image, np.stack(tables, axis=-1).astype(np.uint8).reshape(256, 1, -1))
-    flat = [np.interp(image[..., channel], np.arange(256), table) for channel, table in enumerate(tables)]
-    return np.stack(flat, axis=-1).astype(np.float32)
+        return apply_table(image, np.stack(tables, axis=-1).astype(np.uint8).reshape(256, 1, -1))
+    channels = [np.interp(image[..., channel], np.arange(256), table) for channel, table in enumerate(tables)]
+    return np.stack(channels, axis=-1).astype(np.float32)
 
 
 def _equal_table(image, channel):
@@ -82,7 +82,7 @@ def _equal_table(image, channel):
 
 
 def draw_posterize(rng, strength):
-    """Draw the bits that are kept: 8 less up to `strength` (7 at the most), whole numbers, all equally likely."""
+    """Draw the number of bits kept: a whole number from `8 - strength` (at least 1) to 8, all equally likely."""
     return 8 - min(int(rng.random() * (strength + 1)), 7)
 
 
@@ -92,5 +92,5 @@ def draw_solarize(rng, strength):
 
 
 def draw_solarize_add(rng, strength):
-    """Draw what is added to the dark values, uniform in `[0, 255 strength]`."""
+    """Draw the offset of the dark values, uniform in `[0, 255 strength]`."""
     return rng.random() * 255 * strength

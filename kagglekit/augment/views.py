@@ -1,7 +1,7 @@
-"""Test-time views: what an image may be turned into without changing its class, if the scores agree.
+"""Test-time (TTA) views: changes of an image that may leave its class as it is; the scores decide.
 
-A view is a part of the box that would be looked at (chosen before an image is decoded, so that it costs nothing and
-loses no detail) and a symmetry of the square (done to the finished image).
+A view is a part of the box that evaluation shows (chosen before an image is decoded, so that it costs nothing and loses
+no detail) and a symmetry of the square (applied to the finished image).
 """
 
 from collections.abc import Callable
@@ -12,21 +12,21 @@ import numpy as np
 from kagglekit._checks import check_choice, nearest
 
 
-def _same(image):
+def _unchanged(image):
     return image
 
 
 class View(NamedTuple):
-    """A symmetry of `(height, width, channels)` arrays, and the part of the box looked at.
+    """A symmetry of `(height, width, channels)` arrays, and the part of the box that is shown.
 
     `part` is `(top, left, height, width)` in shares of the box.
     """
 
-    symmetry: Callable = _same
+    symmetry: Callable = _unchanged
     part: tuple = (0.0, 0.0, 1.0, 1.0)
 
 
-def _middle(share):
+def _centre(share):
     return View(part=((1 - share) / 2, (1 - share) / 2, share, share))
 
 
@@ -39,15 +39,15 @@ VIEWS = {
     "rot270": View(lambda image: np.rot90(image, 3)),
     "transpose": View(lambda image: image.swapaxes(0, 1)),  # mirrored at the diagonal from the upper left
     "transverse": View(lambda image: np.rot90(image, 2).swapaxes(0, 1)),  # mirrored at the other diagonal
-    "zoom": _middle(7 / 8),
+    "zoom": _centre(7 / 8),
     "five_crop_top_left": View(part=(0.0, 0.0, 7 / 8, 7 / 8)),
     "five_crop_top_right": View(part=(0.0, 1 / 8, 7 / 8, 7 / 8)),
     "five_crop_bottom_left": View(part=(1 / 8, 0.0, 7 / 8, 7 / 8)),
     "five_crop_bottom_right": View(part=(1 / 8, 1 / 8, 7 / 8, 7 / 8)),
-    "five_crop_centre": _middle(7 / 8),
-    "scale_90": _middle(0.9),
-    "scale_75": _middle(0.75),
-    "scale_60": _middle(0.6),
+    "five_crop_centre": _centre(7 / 8),
+    "scale_90": _centre(0.9),
+    "scale_75": _centre(0.75),
+    "scale_60": _centre(0.6),
 }
 DIHEDRAL = ("identity", "hflip", "vflip", "rot180", "rot90", "rot270", "transpose", "transverse")
 VIEW_SETS = {
@@ -60,7 +60,7 @@ VIEW_SETS = {
 
 
 def named_views(views, size):
-    """Return the test-time views that a person asks for, the unchanged image always first.
+    """Return the test-time views that names and sets stand for, the unchanged image always first.
 
     Args:
         views: a key of `VIEW_SETS`, a key of `VIEWS`, or a list of these.
@@ -80,17 +80,17 @@ def named_views(views, size):
     names = [views] if isinstance(views, str) else views
     if not isinstance(names, list | tuple):
         raise ValueError(f"expected views to be a name or a list of names such as ['hflip', 'zoom'], got {views!r}")
-    chosen = ["identity"]
+    expanded = ["identity"]
     for name in names:
         if name not in (*VIEW_SETS, *VIEWS):
             raise ValueError(
                 f"expected the views to be sets ({', '.join(VIEW_SETS)}) or single views ({', '.join(VIEWS)}), got "
                 f"{name!r}.{nearest(name, [*VIEW_SETS, *VIEWS])}"
             )
-        chosen += VIEW_SETS.get(name, (name,))
-    for view in chosen:
+        expanded += VIEW_SETS.get(name, (name,))
+    for view in expanded:
         check_view(view, size)
-    return list(dict.fromkeys(chosen))
+    return list(dict.fromkeys(expanded))
 
 
 def check_view(view, size):
@@ -112,21 +112,21 @@ def check_view(view, size):
 
 def _check_name(view, size):
     check_choice("view", view, VIEWS)
-    if not fits(view, size):
+    if not keeps_shape(view, size):
         raise ValueError(
             f"view {view!r} swaps the sides and needs a square image, got {size[0]}x{size[1]}; "
-            f"use a square image_size, or {', '.join(name for name in DIHEDRAL if fits(name, size))}"
+            f"use a square image_size, or {', '.join(name for name in DIHEDRAL if keeps_shape(name, size))}"
         )
 
 
-def fits(view, size):
+def keeps_shape(view, size):
     """Return whether a view keeps the shape of an image of this size, as all but quarter turns do."""
     height, width = (size, size) if isinstance(size, int) else size
     return height == width or VIEWS[view].symmetry(np.empty((1, 2, 1))).shape == (1, 2, 1)
 
 
 def view_box(view, box):
-    """Return the part of a box that a view looks at.
+    """Return the part of a box that a view shows.
 
     Args:
         view: a name of `VIEWS`.
@@ -156,7 +156,7 @@ def apply_view(image, view):
         view: a name of `VIEWS`.
 
     Returns:
-        array of the same shape and dtype, contiguous; it shares its memory with `image` where nothing is turned.
+        Array of the same shape and dtype, contiguous; it shares its memory with `image` where nothing is turned.
 
     Raises:
         ValueError: for an unknown view, or one that swaps the sides of an image that is not square.

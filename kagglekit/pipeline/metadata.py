@@ -107,7 +107,7 @@ def fitted_encoder(records, recipe):
     if not recipe.metadata:
         return None
     encoder = MetadataEncoder(recipe.numeric, recipe.categorical)
-    return records.once(("encoder", *_columns(recipe)), lambda: encoder.fit(_table(records, recipe, records.folds)))
+    return records.cached(("encoder", *_columns(recipe)), lambda: encoder.fit(_table(records, recipe, records.folds)))
 
 
 def metadata_of(records, recipe, parts):
@@ -123,7 +123,7 @@ def metadata_of(records, recipe, parts):
     if encoder is None:
         return {}
     encoded = [
-        records.once(
+        records.cached(
             ("metadata", *_columns(recipe), name),
             lambda name=name: encoder.transform(_table(records, recipe, name)),
         )

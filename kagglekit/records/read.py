@@ -1,4 +1,4 @@
-"""TFRecord shards, one set per fold, and the manifest that proves them whole."""
+"""Reading records: TFRecord shards, one set per fold, and the manifest that lists them."""
 
 import dataclasses
 from pathlib import Path
@@ -18,26 +18,26 @@ FORMAT_VERSION = 3
 
 @dataclasses.dataclass(frozen=True)
 class Records:
-    """A folder of shards. Made by `write_records`, found again by `open_records`.
+    """A folder of shards. Written by `write_records`, opened by `open_records`.
 
     Args:
-        folder: where the shards lie.
-        manifest: what `manifest.json` says: `parts` (part name -> shards with `file`, `rows`, `bytes`, hashes),
+        folder: the folder of the shards.
+        manifest: the content of `manifest.json`: `parts` (part name -> shards with `file`, `rows`, `bytes`, hashes),
             `class_names`, `task`, `record_size`, `planes` and `bits` of the stored images, `source_hash`, `key`.
     """
 
     folder: Path
     manifest: dict = dataclasses.field(repr=False)
-    _known: dict = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
+    _cache: dict = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __getstate__(self):
-        return self.__dict__ | {"_known": {}}  # what is cached does not travel to other processes
+        return self.__dict__ | {"_cache": {}}  # caches are not sent to other processes
 
-    def once(self, key, make):
-        """Return what `make()` gave when it was first called for this key: for what follows from the records alone."""
-        if key not in self._known:
-            self._known[key] = make()
-        return self._known[key]
+    def cached(self, key, compute):
+        """Return `compute()`, called once for each key: for results that depend on the records alone."""
+        if key not in self._cache:
+            self._cache[key] = compute()
+        return self._cache[key]
 
     @property
     def class_names(self):
@@ -49,16 +49,16 @@ class Records:
 
     @property
     def hash(self):
-        """Text that two sets of records share when they hold the same rows, folds, pixels and settings."""
+        """Hash that records of the same rows, folds, pixels and settings share."""
         return content_hash([self.manifest["key"], self.manifest["source_hash"]])
 
     @property
     def folds(self):
-        """Numbers of the folds that there are records of."""
+        """Numbers of the folds in these records."""
         return sorted(int(part.removeprefix("fold")) for part in self.manifest["parts"] if part.startswith("fold"))
 
     def with_copies(self, folds):
-        """Return folds together with their augmented copies, which `kk.expand` made: what is trained on.
+        """Return folds together with their augmented copies from `kk.expand`: the parts to train on.
 
         Evaluation reads the folds alone, so that every image counts once.
         """
@@ -70,10 +70,10 @@ class Records:
         """Return the paths of the shards of some parts, in order.
 
         Args:
-            parts: a fold's number, a list of them, `"test"`, or such as `with_copies` returned.
+            parts: a fold's number, a list of them, `"test"`, or what `with_copies` returned.
 
         Raises:
-            ValueError: if a part is not there, or a shard is missing or of another size than the manifest says.
+            ValueError: if a part is unknown, or a shard is missing or its size is not that of the manifest.
         """
         paths = []
         for shard in self._shards(parts):
@@ -81,8 +81,8 @@ class Records:
             size = path.stat().st_size if path.is_file() else 0
             if size != shard["bytes"]:
                 damage = check_shard(path)
-                known = damage and damage[0]["image_id"]
-                where = f", record {damage[0]['record']} ({damage[0]['image_id']!r})" if known else ""
+                has_id = damage and damage[0]["image_id"]
+                where = f", record {damage[0]['record']} ({damage[0]['image_id']!r})" if has_id else ""
                 raise ValueError(
                     f"{path}{where} has {size} bytes, the manifest says {shard['bytes']}; kk.write_records writes "
                     "damaged shards again"
@@ -114,14 +114,15 @@ class Records:
         return pd.DataFrame(columns)
 
     def index(self, parts):
-        """Return what the sidecars of some parts say of each row, in record order: a dict of arrays `(rows, ...)`.
+        """Return the sidecars' columns for some parts, in record order: a dict of arrays `(rows, ...)`.
 
         Beside the columns of `table` there are `shard` (number of the file in `files(parts)`), `record` (number of the
         row in it), `begin` and `end` (bytes of its frame in the file), `crc` (CRC-32C of these), `at` and `length` (of
-        each plane's encoded bytes in the file). The arrays are read-only: a sidecar is read once, for all who ask.
+        each plane's encoded bytes in the file). The arrays are read-only, since each sidecar is read once and
+        shared.
         """
         names = self.part_names(parts)
-        tables = [self.once(("index", name), lambda name=name: self._read_index(name)) for name in names]
+        tables = [self.cached(("index", name), lambda name=name: self._read_index(name)) for name in names]
         if len(tables) == 1:
             return dict(tables[0])
         index = {name: np.concatenate([columns[name] for columns in tables]) for name in tables[0]}
@@ -131,19 +132,19 @@ class Records:
         return read_only(index)
 
     def _read_index(self, name):
-        found = []
+        tables = []
         for number, shard in enumerate(self.manifest["parts"][name]):
-            known = read_sidecar((self.folder / shard["file"]).with_suffix(".npz"))
-            if known is None:
+            sidecar = read_sidecar((self.folder / shard["file"]).with_suffix(".npz"))
+            if sidecar is None:
                 raise ValueError(f"{self.folder / shard['file']}: its sidecar is damaged; call kk.write_records again")
             rows = np.arange(shard["rows"], dtype=np.int32)
-            columns = {name: array for name, array in known.items() if array.ndim and name != "digest"}
-            columns["begin"], columns["end"] = known["end"][:-1], known["end"][1:]
-            found.append(columns | {"shard": np.full_like(rows, number), "record": rows})
-        return read_only({name: np.concatenate([columns[name] for columns in found]) for name in found[0]})
+            columns = {name: array for name, array in sidecar.items() if array.ndim and name != "digest"}
+            columns["begin"], columns["end"] = sidecar["end"][:-1], sidecar["end"][1:]
+            tables.append(columns | {"shard": np.full_like(rows, number), "record": rows})
+        return read_only({name: np.concatenate([columns[name] for columns in tables]) for name in tables[0]})
 
     def part_names(self, parts):
-        """Return the names of some parts as the manifest has them: `fold0`, `copies0`, `test`; these are parts too."""
+        """Return the names of some parts in the manifest: `fold0`, `copies0`, `test`; these are accepted too."""
         parts = [parts] if isinstance(parts, str | int | np.integer) else list(parts)
         names = [part if isinstance(part, str) else f"fold{part}" for part in parts]
         missing = [name for name in names if name not in self.manifest["parts"]]
@@ -158,7 +159,7 @@ class Records:
 
 
 def read_only(arrays):
-    """Return a dict of arrays, none of which can be written to any more."""
+    """Make the arrays of a dict read-only, and return the dict."""
     for array in arrays.values():
         array.flags.writeable = False
     return arrays
@@ -169,7 +170,7 @@ def open_records(folder):
 
     Raises:
         FileNotFoundError: if the folder has no manifest.
-        ValueError: if another version of the format wrote them.
+        ValueError: if they have another version of the format.
     """
     folder = Path(folder)
     if not (folder / "manifest.json").is_file():
@@ -177,7 +178,8 @@ def open_records(folder):
     manifest = read_json(folder / "manifest.json")
     if manifest.get("format_version") != FORMAT_VERSION:
         raise ValueError(
-            f"{folder} holds records of format {manifest.get('format_version')}, expected {FORMAT_VERSION}"
+            f"{folder} holds records of format {manifest.get('format_version')}, expected {FORMAT_VERSION}; write them "
+            "again with kk.write_records"
         )
     return Records(folder, manifest)
 
@@ -190,14 +192,15 @@ def verify_records(records):
 
     Returns:
         DataFrame with a line for each damaged record: `shard`, `record` (its number), `image_id`, `problem`; empty
-        where all is well. `attrs["verdict"]` sums up. Delete a damaged shard, and `write_records` writes it again.
+        if all are whole. `attrs["verdict"]` is a one-line summary. Delete a damaged shard, and
+        `write_records` writes it again.
     """
     from joblib import delayed
 
     shards = [shard for part in records.manifest["parts"].values() for shard in part]
     paths = [records.folder / shard["file"] for shard in shards]
-    found = side_by_side()(delayed(check_shard)(path) for path in paths)
-    damaged = [line for lines in tqdm(found, total=len(paths), desc="verifying", leave=False) for line in lines]
+    results = side_by_side()(delayed(check_shard)(path) for path in paths)
+    damaged = [line for lines in tqdm(results, total=len(paths), desc="verifying", leave=False) for line in lines]
     table = pd.DataFrame(damaged, columns=["shard", "record", "image_id", "problem"])
     rows = sum(shard["rows"] for shard in shards)
     verdict = f"{rows} records in {len(paths)} shards, "

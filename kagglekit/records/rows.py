@@ -1,4 +1,4 @@
-"""Any row of a set of shards, by its number: read by offset, and compared with its checksum each time."""
+"""Reading any row of a set of shards by its number: by offset, and compared with its checksum each time."""
 
 import contextlib
 
@@ -8,16 +8,16 @@ import google_crc32c
 class RowReader:
     """Reads encoded images of some parts of records.
 
-    TFRecord files can be read from front to back alone, but for their sidecars, which know where each image stands.
-    So a shuffled epoch is a list of numbers, and TensorFlow, which names neither file nor row of a damaged record, is
-    not asked. Threads may share a reader.
+    A TFRecord file alone can only be read from front to back; its sidecar says where each image is. So a shuffled epoch
+    is a list of row numbers, and a damaged record is reported with its file and row, which TensorFlow's reader does not
+    name. Threads may share a reader.
 
     Args:
         records: `Records`.
         parts: a fold's number, a list of them, or `"test"`.
 
     Attributes:
-        index: what `Records.index` says of each row, a dict of arrays.
+        index: columns of `Records.index`, a dict of arrays.
 
     Raises:
         ValueError: if a shard is missing or cut.
@@ -28,7 +28,7 @@ class RowReader:
         self.index = records.index(parts)
         self.index["label"] = records.task.as_labels(self.index["label"])
         names = ("shard", "record", "begin", "end", "crc", "at", "length")
-        self._where = tuple(self.index.pop(name) for name in names)
+        self._locations = tuple(self.index.pop(name) for name in names)
 
     def __len__(self):
         return len(self.index["row"])
@@ -43,7 +43,7 @@ class RowReader:
         Raises:
             ValueError: naming file, record and image where the bytes are not those that were written.
         """
-        shards, records, begins, ends, crcs, offsets, lengths = (column[numbers].tolist() for column in self._where)
+        shards, records, begins, ends, crcs, offsets, lengths = (column[numbers].tolist() for column in self._locations)
         with contextlib.ExitStack() as stack:
             opened = file = None
             for i, shard in enumerate(shards):

@@ -1,4 +1,4 @@
-"""One shard: a TFRecord file of bounded size, and the sidecar that says what is in it and proves it whole.
+"""One shard: a TFRecord file of bounded size, and the sidecar that lists its records and their checksums.
 
 Nothing here needs TensorFlow, so that worker processes start at once.
 """
@@ -12,6 +12,7 @@ import zipfile
 import google_crc32c
 import numpy as np
 
+from kagglekit._checks import first_few
 from kagglekit._files import content_hash, written_whole
 from kagglekit._tfrecord import DATA_AT, frame, make_example
 from kagglekit.competition import sources
@@ -19,19 +20,19 @@ from kagglekit.records.encoding import encode_image
 
 # numpy reads a header by `ast.literal_eval`, which fails now and then in two threads at once: "SystemError: AST
 # constructor recursion depth mismatch" (https://github.com/python/cpython/issues/106905)
-_ONE_AT_A_TIME = threading.Lock()
+_HEADER_LOCK = threading.Lock()
 
 
 def shard_key(root, rows, settings):
-    """Return text that changes when a row, a setting or a source file of the shard does (by size and time)."""
-    found = {}
+    """Return a hash that changes when a row, a setting or a source file (its size or time) of the shard changes."""
+    stamps = {}
     for row in rows:
         for part in sources.parts(row["source"]):
             file = sources.file_of(part)
-            if file not in found:
-                about = os.stat(os.path.join(root, file))
-                found[file] = (about.st_size, about.st_mtime_ns)
-    return content_hash([settings, rows, sorted(found.items())], length=32)
+            if file not in stamps:
+                status = os.stat(os.path.join(root, file))
+                stamps[file] = (status.st_size, status.st_mtime_ns)
+    return content_hash([settings, rows, sorted(stamps.items())], length=32)
 
 
 def mean_bytes(root, images):
@@ -44,13 +45,13 @@ def mean_bytes(root, images):
 
 
 def write_shard(root, rows, path, settings):
-    """Write a shard and its sidecar, unless both are there and made of the same.
+    """Write a shard and its sidecar, unless both exist and come from the same rows, files and settings.
 
     Args:
         root: folder of the competition.
         rows: list of dicts: `image_id`, `id`, `source`, `row` (line of its table), `label` (class number, or a list of
-            floats), and metadata text; and `preprocess` where there is any, see `encode_image`.
-        path: the shard's file; the sidecar is the same with the ending `.npz`.
+            floats), the text of metadata columns, and `preprocess` where there is any, see `encode_image`.
+        path: the shard's file; the sidecar's name ends with `.npz` instead.
         settings: dict of `record_size`, `quality` and `metadata` (names of the columns that are stored).
 
     Returns:
@@ -62,68 +63,82 @@ def write_shard(root, rows, path, settings):
         key = shard_key(root, rows, settings)
     except OSError as error:
         return None, [f"{error.filename} ({error.strerror})"]
-    known = read_sidecar(sidecar)
-    if known is not None and str(known["key"]) == key and path.is_file() and path.stat().st_size == known["bytes"]:
-        return _entry(path, known), []
+    stored = read_sidecar(sidecar)
+    if stored is not None and str(stored["key"]) == key and path.is_file() and path.stat().st_size == stored["bytes"]:
+        return _manifest_entry(path, stored), []
     sidecar.unlink(missing_ok=True)
     columns = {name: [] for name in ("image_id", "id", "row", "label", "crc", "digest", "height", "width")}
-    columns |= {"at": [], "length": []}  # where the planes' bytes stand in the file
+    columns |= {"at": [], "length": []}  # of the planes' bytes in the file
     columns |= {f"metadata_{name}": [] for name in settings["metadata"]}
-    ends, bits, jpeg, grey, planes, problems = [0], 8, True, True, set(), []
-    with _written(path) as file:
+    ends, bits, jpeg, grey, plane_counts, problems = [0], 8, True, True, set(), []
+    with _written_unless_damaged(path) as file:
         for row in rows:
             try:
                 options = settings["record_size"], settings["quality"], row.get("preprocess", ())
-                content, about = encode_image(root, row["source"], *options)
+                planes, facts = encode_image(root, row["source"], *options)
             except sources.UNREADABLE as error:
-                problems.append(f"{sources.name_of(row['source'])} ({str(error) or type(error).__name__})")
+                problems.append(describe_problem(row["source"], error))
                 continue
-            example = make_example(_features(row, content, about, settings["metadata"]))
+            example = make_example(_example_features(row, planes, facts, settings["metadata"]))
             framed = frame(example)
             file.write(framed)
-            about["at"], about["length"] = _places(example, content, ends[-1] + DATA_AT)
+            facts["at"], facts["length"] = _plane_offsets(example, planes, ends[-1] + DATA_AT)
             ends.append(file.tell())
-            bits, jpeg, grey = max(bits, about["bits"]), jpeg and about["jpeg"], grey and about["grey"]
-            planes.add(len(content))
-            values = row | about | {"crc": google_crc32c.value(framed), "digest": about["digest"][:16]}
+            bits, jpeg, grey = max(bits, facts["bits"]), jpeg and facts["jpeg"], grey and facts["grey"]
+            plane_counts.add(len(planes))
+            values = row | facts | {"crc": google_crc32c.value(framed), "digest": facts["source_hash"][:16]}
             values |= {f"metadata_{name}": row[name] for name in settings["metadata"]}
             for name, cells in columns.items():
                 cells.append(values[name])
         if problems:
-            raise _Unwritten
+            raise DamagedImages
     if problems:
         return None, problems
-    if len(planes) > 1:  # no table; `write_records` refuses such rows
+    if len(plane_counts) > 1:  # not a rectangular array; `write_records` refuses such rows
         columns["at"] = columns["length"] = []
-    about = {
+    facts = {
         "key": key,
         "bytes": ends[-1],
         "bits": bits,
         "jpeg": jpeg,
         "grey": grey,
-        "planes": max(planes) if len(planes) == 1 else 0,
+        "planes": max(plane_counts) if len(plane_counts) == 1 else 0,
         "end": np.array(ends, np.int64),
     }
-    arrays = {name: np.array(value) for name, value in (about | columns).items()}
+    arrays = {name: np.array(value) for name, value in (facts | columns).items()}
     with written_whole(sidecar) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)
-    return _entry(path, arrays), []
+    return _manifest_entry(path, arrays), []
 
 
-class _Unwritten(Exception):
-    """A shard with a damaged image: its file is not to appear."""
+class DamagedImages(Exception):
+    """Ends a `written_whole` block without a result: one of its images is damaged."""
+
+
+def describe_problem(source, error):
+    """Return one line that names an image which cannot be decoded, and why."""
+    return f"{sources.name_of(source)} ({str(error) or type(error).__name__})"
+
+
+def raise_problems(root, problems, *, task="decoded"):
+    """Raise a `ValueError` that names the images with problems, if there are any."""
+    if problems:
+        raise ValueError(
+            f"{len(problems)} images below {root} cannot be {task}: {first_few(problems)}; see kk.check_images(comp), "
+            "then repair the files or take their rows out with kk.quarantine"
+        )
 
 
 @contextlib.contextmanager
-def _written(path):
-    with contextlib.suppress(_Unwritten), written_whole(path) as temporary, open(temporary, "wb") as file:
+def _written_unless_damaged(path):
+    with contextlib.suppress(DamagedImages), written_whole(path) as temporary, open(temporary, "wb") as file:
         yield file
 
 
 def read_sidecar(path):
-    """Return a shard's sidecar as a dict of arrays, or None where there is none that is whole."""
+    """Return a shard's sidecar as a dict of arrays, or None if it is missing or damaged."""
     try:
-        with _ONE_AT_A_TIME, np.load(path, allow_pickle=False) as stored:
+        with _HEADER_LOCK, np.load(path, allow_pickle=False) as stored:
             return dict(stored)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         return None
@@ -133,12 +148,12 @@ def check_shard(path):
     """Compare a shard with its sidecar, byte for byte.
 
     Returns:
-        List of dicts `shard`, `record` (number), `image_id`, `problem`; empty where all is well.
+        List of dicts `shard`, `record` (number), `image_id`, `problem`; empty if the shard is whole.
     """
-    known = read_sidecar(path.with_suffix(".npz"))
-    if known is None:
+    stored = read_sidecar(path.with_suffix(".npz"))
+    if stored is None:
         return [_damage(path, -1, "", "its sidecar is missing or damaged")]
-    ids, crcs, ends = known["image_id"], known["crc"], known["end"]  # of each record, after a 0
+    ids, crcs, ends = stored["image_id"], stored["crc"], stored["end"]  # of each record, after a 0
     if not path.is_file():
         return [_damage(path, -1, "", "the file is missing")]
     damaged = []
@@ -160,31 +175,31 @@ def _damage(path, number, image_id, problem):
     return {"shard": str(path), "record": number, "image_id": str(image_id), "problem": problem}
 
 
-def _places(example, planes, start):
-    """Offset and length of each plane's bytes in the shard, found in the message, which holds them as they are."""
-    offsets, found = [], 0
+def _plane_offsets(example, planes, start):
+    """Offset and length of each plane's bytes in the shard, found in the message, which holds them unchanged."""
+    offsets, position = [], 0
     for plane in planes:
-        found = example.index(plane, found)
-        offsets.append(start + found)
-        found += len(plane)
+        position = example.index(plane, position)
+        offsets.append(start + position)
+        position += len(plane)
     return offsets, [len(plane) for plane in planes]
 
 
-def _features(row, content, about, metadata):
+def _example_features(row, planes, facts, metadata):
     values = {
-        "image": content,
+        "image": planes,
         "image_id": row["image_id"].encode(),
         "id": row["id"].encode(),
         "label": row["label"],
         "row": row["row"],
-        "height": about["height"],
-        "width": about["width"],
+        "height": facts["height"],
+        "width": facts["width"],
     }
     return values | {f"metadata/{name}": row[name].encode() for name in metadata}
 
 
-def _entry(path, arrays):
-    about = {name: arrays[name].item() for name in ("bytes", "bits", "jpeg", "grey", "planes")}
-    digest = content_hash([arrays["image_id"].tolist(), arrays["crc"].tolist()], length=16)
-    sources_digest = content_hash(arrays["digest"].tolist(), length=16)
-    return {"file": path.name, "rows": len(arrays["image_id"]), **about, "hash": digest, "source_hash": sources_digest}
+def _manifest_entry(path, arrays):
+    facts = {name: arrays[name].item() for name in ("bytes", "bits", "jpeg", "grey", "planes")}
+    shard_hash = content_hash([arrays["image_id"].tolist(), arrays["crc"].tolist()], length=16)
+    source_hash = content_hash(arrays["digest"].tolist(), length=16)
+    return {"file": path.name, "rows": len(arrays["image_id"]), **facts, "hash": shard_hash, "source_hash": source_hash}

@@ -74,8 +74,8 @@ def test_the_ranges_are_autoaugments_and_trivialaugments():
     wide = narrow | dict.fromkeys(("ShearX", "ShearY", "Brightness", "Color", "Contrast", "Sharpness"), 0.99)
     wide |= {"Rotate": 135, "TranslateX": 32 / 224, "TranslateY": 32 / 224, "Posterize": 2}
     for ranges, most in ((automatic.NARROW, narrow), (automatic.WIDE, wide)):
-        assert {name: automatic.graded(name, 1.0, ranges) for name in ranges} == pytest.approx(most)
-        least = {name: automatic.graded(name, 0.0, ranges) for name in ranges}
+        assert {name: automatic.value_at_magnitude(name, 1.0, ranges) for name in ranges} == pytest.approx(most)
+        least = {name: automatic.value_at_magnitude(name, 0.0, ranges) for name in ranges}
         assert least == {name: {"Posterize": 8, "Solarize": 256}.get(name, 0) for name in ranges}
 
 
@@ -85,7 +85,7 @@ def test_more_magnitude_is_more_change_for_every_operation(ranges):
     for name in ranges:
         image = ramp.astype(np.uint8) if name.startswith(("Shear", "Translate", "Rotate")) else PHOTO
         for negative in (False, True):
-            values = [automatic.graded(name, level / 10, ranges, negative=negative) for level in range(11)]
+            values = [automatic.value_at_magnitude(name, level / 10, ranges, negative=negative) for level in range(11)]
             images = [automatic.apply_steps(image, [(name, value)], OPS) for value in values]
             distances = [np.abs(sample.astype(int) - image).mean() for sample in images]
             assert all(later >= earlier for earlier, later in pairwise(distances)), name

@@ -253,7 +253,7 @@ def test_windows_are_whole_pixels_of_the_box_and_never_empty():
     rng = np.random.default_rng(0)
     for box in ((0, 0, 1, 1), (3, 5, 2, 9), (10, 0, 300, 400)):
         for _ in range(200):
-            top, left, height, width = move.window_in(box, move.draw_random_resized_crop(rng, 0.95))
+            top, left, height, width = move.window_to_pixels(box, move.draw_random_resized_crop(rng, 0.95))
             assert all(value == int(value) for value in (top, left, height, width))
             assert box[0] <= top < top + height <= box[0] + box[2]
             assert box[1] <= left < left + width <= box[1] + box[3]

@@ -44,7 +44,7 @@ def test_the_policies_are_those_of_the_documentation():
 
 @pytest.mark.parametrize("channels", [1, 3, 6])
 @pytest.mark.parametrize("policy", POLICIES)
-def test_a_policy_keeps_the_image_a_image_and_follows_its_seed(policy, channels):
+def test_a_policy_keeps_shape_and_range_of_the_image_and_follows_its_seed(policy, channels):
     image = np.dstack([PHOTO, PHOTO[::-1]])[..., :channels]
     for dtype, strength in ((np.uint8, 1.0), (np.uint8, 4.0), (np.float32, 1.0)):
         images = set()
@@ -107,7 +107,7 @@ def test_the_window_is_the_part_that_will_be_looked_at():
     assert draw("tiny", np.random.default_rng(0), box=(10, 20, 40, 50), size=(9, 9)).window == (10, 20, 40, 50)
 
 
-def test_a_image_decoded_at_half_its_size_gives_the_same_view():
+def test_an_image_decoded_at_half_its_size_gives_the_same_view():
     stored = cv2.GaussianBlur(np.kron(PHOTO, np.ones((2, 2, 1), np.uint8)), (0, 0), 4)
     decoded = cv2.resize(stored, (96, 64), interpolation=cv2.INTER_AREA)
     for seed in range(6):
@@ -123,7 +123,7 @@ def test_what_is_drawn_is_applied_again_alike():
         np.testing.assert_array_equal(apply(drawn, PHOTO, (64, 96)), apply(drawn, PHOTO, (64, 96)))
 
 
-def test_the_issues_standard_policy_holds_its_numbers():
+def test_the_standard_policy_holds_its_numbers():
     assert dict(POLICIES["standard"]) == {
         "random_resized_crop": 0.65, "flip_horizontal": 0.5, "rotation": 15, "brightness": 0.2, "contrast": 0.3,
         "saturation": 0.3, "hue": 0.05, "erasing_mean": 0.25,
@@ -200,7 +200,7 @@ def test_geometry_after_another_op_starts_from_the_image_as_it_is_then():
         ([("rotation", "15")], r"expected the strength of 'rotation' to be a number not below 0, got '15'"),
         ([("rotation", float("nan"))], r"expected the strength of 'rotation' .* got nan"),
         ([("invert", True)], r"expected the strength of 'invert' .* got True"),
-        ([("blur", 1), ("window", 0.3)], r"expected 'window' to stand first, .* it is number 2"),
+        ([("blur", 1), ("window", 0.3)], r"expected 'window' to be the first op, .* it is number 2"),
     ],
 )
 def test_a_wrong_policy_is_told_from_a_right_one(policy, match):

@@ -120,7 +120,7 @@ def test_files_of_one_image_are_preprocessed_together(workspace, tmp_path):
 
 def test_images_of_16_bits_are_refused_by_name(workspace, tmp_path):
     deep = PHOTO[..., 0].astype(np.uint16) * np.uint16(257)
-    with pytest.raises(ValueError, match=r"and preprocessed: '0\.png \(circle_crop: preprocessing is for 8 bits"):
+    with pytest.raises(ValueError, match=r"and preprocessed: '0\.png \(circle_crop: preprocessing is for 8-bit images"):
         written(competition(tmp_path / "raw", pngs(image=deep)), preprocess=["circle_crop"])
 
 
