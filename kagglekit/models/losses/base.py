@@ -117,7 +117,7 @@ class FiniteKerasLoss:
         if self.from_logits:
             y_pred = self.finite(y_pred)
         elif not has_logits(y_pred):
-            y_pred = ops.maximum(y_pred, TINY)
+            y_pred = ops.maximum(y_pred, 1e-9)  # below what Keras clips at, and its square is no 0 in float32
         return super().call(y_true, y_pred)
 
     def finite(self, logits):
