@@ -72,7 +72,9 @@ def plot_examples(comp, run, fold, *, most=8):
     figure, axes = plt.subplots(1, len(rows), figsize=(1.8 * len(rows), 2.5), squeeze=False, layout="constrained")
     for ax, row in zip(axes[0], rows, strict=True):
         show(ax, read_small(comp.root, source[arrays["image_ids"][row]], 160).squeeze())
-        ax.set_title(run.task.said(names, arrays["probabilities"][row], arrays["labels"][row]), fontsize=9)
+        ax.set_title(
+            run.task.describe_prediction(names, arrays["probabilities"][row], arrays["labels"][row]), fontsize=9
+        )
         bare(ax)
     figure.suptitle(f"Held out of fold {fold}")
     return axes[0]
