@@ -10,7 +10,9 @@ def main(arguments=None):
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="execute the notebooks in order and write a validated submission")
     run.add_argument("--competition", default="digits", help="built-in name, folder, or Kaggle slug (default: digits)")
-    run.add_argument("--effort", choices=("fast", "standard", "full"), help="of the baseline (default: the notebook's)")
+    run.add_argument(
+        "--effort", choices=("fast", "standard", "full"), help="effort of the baseline (default: the notebook's)"
+    )
     run.add_argument(
         "--only", type=int, nargs="+", metavar="N", help="numbers of the notebooks to execute (default: all)"
     )

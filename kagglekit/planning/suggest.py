@@ -3,7 +3,7 @@
 import numpy as np
 
 from kagglekit._checks import check_choice
-from kagglekit.audit.scan import known_facts, scan
+from kagglekit.audit.scan import cached_facts, scan
 from kagglekit.audit.thumbnails import reduced
 from kagglekit.competition import sources
 from kagglekit.models.backbones import BACKBONES, weights_found
@@ -74,7 +74,7 @@ def _inspect_sample(comp):
     sample = image_sources[:: max(1, len(image_sources) // _SAMPLE)][:_SAMPLE]
     thumbnails = [reduced(facts.colours, 16) for facts in scan(comp, sample[:_COLOUR_SAMPLE])]
     sides, problems = [], []
-    for source, facts in zip(sample, known_facts(comp, sample), strict=True):
+    for source, facts in zip(sample, cached_facts(comp, sample), strict=True):
         try:
             if facts and facts.width:
                 sides.append(min(facts.width, facts.height))

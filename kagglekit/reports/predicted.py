@@ -72,7 +72,8 @@ def plot_examples(comp, run, fold, *, most=8):
     figure, axes = plt.subplots(1, len(rows), figsize=(1.8 * len(rows), 2.5), squeeze=False, layout="constrained")
     for ax, row in zip(axes[0], rows, strict=True):
         show_image(ax, read_small(comp.root, source_of[oof_arrays["image_ids"][row]], 160).squeeze())
-        ax.set_title(run.task.said(names, oof_arrays["probabilities"][row], oof_arrays["labels"][row]), fontsize=9)
+        predicted = run.task.describe_prediction(names, oof_arrays["probabilities"][row], oof_arrays["labels"][row])
+        ax.set_title(predicted, fontsize=9)
         hide_axes(ax)
     figure.suptitle(f"Held out of fold {fold}")
     return axes[0]

@@ -149,7 +149,7 @@ def test_a_mistake_in_it_is_found_when_the_competition_is_loaded(comp):
     for function, message in ((two, "float.. argument must be"), (broken, "takes 1 positional argument")):
         with pytest.raises(TypeError, match=message) as raised:
             _with(comp, kk.Metric(function, higher_is_better=True))
-        note = f"raised by the metric '{function.__name__}' on 48 rows: it is to return one number"
+        note = f"raised by the metric '{function.__name__}' on 48 rows: it must return one number"
         assert note in raised.value.__notes__[0]
 
 

@@ -124,5 +124,5 @@ def test_what_cannot_be_kept_is_refused(recipe, knobs):
 
 @pytest.mark.parametrize("shares", [(), (0.5, 0.2), ("half",)])
 def test_shares_that_fall_are_refused(recipe, shares):
-    with pytest.raises(ValueError, match="several unfrozen_layers to be numbers from 0 to 1 that do not fall"):
+    with pytest.raises(ValueError, match="several unfrozen_layers to be numbers from 0 to 1 in ascending order"):
         recipe.replace(unfrozen_layers=shares)
