@@ -158,7 +158,7 @@ def test_uneven_groups_keep_each_class_within_the_largest_group(seed):
         (SKEWED, {"groups": GROUPS[:-1]}, "expected groups for 92 rows, got 91"),
         (SKEWED, {"groups": {"00000": "g"}}, "groups lack 91 images: '00001', .* and 86 more; expected one for each"),
         (SKEWED, {"groups": [None, *GROUPS[1:]]}, "groups lack 1 images: '00000'"),
-        (SKEWED, {"groups": pd.Series(["g", "h"], ["00000", "00000"])}, "image_id in groups once, but '00000' stand"),
+        (SKEWED, {"groups": pd.Series(["g", "h"], ["00000", "00000"])}, "image_id in groups once, but '00000' occur"),
     ],
 )
 def test_impossible_folds_are_refused_with_the_reason(labels, arguments, message):
