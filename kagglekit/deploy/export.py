@@ -9,7 +9,7 @@ from kagglekit._files import written_whole
 from kagglekit.deploy.formats import FORMATS
 from kagglekit.inference.traced import inference
 from kagglekit.pipeline.datasets import eval_dataset
-from kagglekit.pipeline.metadata import check_pixels_alone
+from kagglekit.pipeline.metadata import check_no_metadata
 
 
 def export(run, path=None, *, format="litert", fold=None):
@@ -30,7 +30,7 @@ def export(run, path=None, *, format="litert", fold=None):
         ValueError: for an unknown format, a path with another extension, or a network that takes metadata.
     """
     check_choice("format", format, FORMATS)
-    check_pixels_alone(run.recipe, "export")
+    check_no_metadata(run.recipe, "export")
     chosen, fold = FORMATS[format], run.best_fold if fold is None else fold
     path = Path(path or run.folder / "export" / f"{run.name}-{run.fold_folder(fold).name}{chosen.suffix}")
     if path.suffix != chosen.suffix:
@@ -59,7 +59,7 @@ def check_export(run, path, *, fold, most=64):
         ValueError: if a class differs or a probability by more than 0.01, for a network that takes metadata, or a path
             with the ending of no format.
     """
-    check_pixels_alone(run.recipe, "check_export")
+    check_no_metadata(run.recipe, "check_export")
     path, formats = Path(path), {known.suffix: known for known in FORMATS.values()}
     check_choice("the ending of path", path.suffix, formats)
     recipe = run.recipe.replace(batch_size=min(most, 16))
