@@ -26,10 +26,10 @@ _MODULE_OF = {
     name: module for module, name in re.findall(r"^from kagglekit\.(\S+) import (\w+) as", _STUB, re.MULTILINE)
 }
 
-# TensorFlow reads these when it is imported; a value that the user has set stays.
+# TensorFlow reads these when it is imported; values that the user has set are kept.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-# TensorFlow switches oneDNN on by itself only where it finds AVX-512; with AVX2 alone (AMD) it is
-# 1.5 times as fast too.
+# TensorFlow enables oneDNN on its own only where it finds AVX-512; with AVX2 alone (AMD) it is
+# 1.5 times as fast as well.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
@@ -53,7 +53,7 @@ def __dir__():
 
 @contextlib.contextmanager
 def _quiet_start():
-    """Hold back what TensorFlow's C++ code says while it is imported, and give it out if the import fails.
+    """Silence what TensorFlow's C++ code prints while it is imported; print it if the import fails.
 
     It writes to file descriptor 2 before its log level is read, so only the descriptor itself can be redirected
     (TensorFlow 2.20 and 2.21: the "Could not find cuda drivers" lines come whatever TF_CPP_MIN_LOG_LEVEL says).
@@ -62,17 +62,17 @@ def _quiet_start():
         yield
         return
     sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
+    stderr_copy = os.dup(2)
+    with tempfile.TemporaryFile() as captured:
+        os.dup2(captured.fileno(), 2)
         try:
             yield
-            if "tensorflow" in sys.modules:  # looks for a GPU now, which it complains about once where there is none
+            if "tensorflow" in sys.modules:  # looks for a GPU now: where there is none it complains once
                 sys.modules["tensorflow"].config.list_physical_devices()
         except BaseException:
-            held.seek(0)
-            os.write(kept, held.read())
+            captured.seek(0)
+            os.write(stderr_copy, captured.read())
             raise
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(stderr_copy, 2)
+            os.close(stderr_copy)

@@ -1,4 +1,4 @@
-"""Which backbones there are: a curated table, the classes of keras.applications, keras-hub's presets. No framework."""
+"""The backbones: a curated table, the classes of keras.applications, keras-hub's presets. No framework."""
 
 import csv
 import dataclasses
@@ -60,7 +60,7 @@ BACKBONES = {backbone.name: backbone for backbone in _read()}
 class Application(NamedTuple):
     """A class of keras.applications: native and smallest size in pixels, normalisation, and the file of its weights.
 
-    The normalisation is a key of `NORMALISATIONS`; the file, of a network without head, lies in Keras's cache.
+    The normalisation is a key of `NORMALISATIONS`; the file, of a network without head, is in Keras's cache.
     """
 
     size: int
@@ -70,7 +70,7 @@ class Application(NamedTuple):
 
 
 _KERNELS = "_weights_tf_dim_ordering_tf_kernels"
-# Family, its members, and what is known of them; a member in small letters stands in the file's name. Sources:
+# Family, its members, and their data; the file's name holds the member's in lower case. Sources:
 # `preprocess_input`, `min_size` and the file names in
 # https://github.com/keras-team/keras/tree/master/keras/src/applications.
 _FAMILIES = (
@@ -99,7 +99,7 @@ APPLICATIONS = {
 
 
 def find_application(name):
-    """Return the class of keras.applications of a name, whatever its capitals and underscores, or None.
+    """Return the class of keras.applications with this name, ignoring case and underscores, or None.
 
     Example:
 
@@ -110,11 +110,11 @@ def find_application(name):
 
 
 def check_backbone(name):
-    """Raise a ValueError, with the nearest name, unless a backbone may have this name.
+    """Raise a ValueError, with the nearest name, unless there may be a backbone of this name.
 
     Nothing is imported. keras-hub's presets are read from its source files where it is installed. Where it is not, the
     recipe may be meant for a machine that has it: a name in the form of its presets (`vit_base_patch16_224_imagenet`:
-    words in small letters, joined by underscores) passes, unless it is spelt much like a known name. Handles such as
+    words in lower case, joined by underscores) passes, unless it is spelt much like a known name. Handles such as
     `kaggle://...` always pass.
 
     Example:
@@ -126,16 +126,16 @@ def check_backbone(name):
     """
     if isinstance(name, str):
         presets = hub_presets()
-        known = [*map(_letters, (*BACKBONES, *APPLICATIONS))]
-        in_form = not presets and re.fullmatch(r"[a-z][a-z0-9.]*(_[a-z0-9.]+)+", name)
-        new = in_form and not difflib.get_close_matches(_letters(name), known, n=1, cutoff=0.85)
-        if name in BACKBONES or find_application(name) or "://" in name or name in presets or new:
+        curated = [*map(_letters, (*BACKBONES, *APPLICATIONS))]
+        like_a_preset = not presets and re.fullmatch(r"[a-z][a-z0-9.]*(_[a-z0-9.]+)+", name)
+        plausible = like_a_preset and not difflib.get_close_matches(_letters(name), curated, n=1, cutoff=0.85)
+        if name in BACKBONES or find_application(name) or "://" in name or name in presets or plausible:
             return
     raise unknown_backbone(name)
 
 
 def unknown_backbone(name):
-    """Return the error for a name that no backbone has."""
+    """Return the error for an unknown name."""
     return ValueError(
         f"there is no backbone {name!r}.{nearest(name, [*BACKBONES, *APPLICATIONS, *hub_presets()])} A recipe may name "
         f"{', '.join(BACKBONES)}; any class of keras.applications; or, where keras-hub is installed, one of its presets"
@@ -144,7 +144,7 @@ def unknown_backbone(name):
 
 @functools.cache
 def hub_presets():
-    """Return the names of keras-hub's presets, of its networks for text as well; none where it is not installed.
+    """Return the names of keras-hub's presets, its networks for text included; none where it is not installed.
 
     Importing it takes seconds, so they are read from the files that list them (0.26: 423 names in 12 ms).
     """

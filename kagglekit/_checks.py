@@ -12,9 +12,9 @@ def nearest(name, choices):
 
 def check_choice(argument, value, choices):
     """Raise `ValueError` with the nearest name unless `value` is one of `choices`."""
-    if value not in list(choices):  # a value that cannot be a key is none of them, too
-        known = ", ".join(repr(choice) for choice in choices)
-        raise ValueError(f"expected {argument} to be one of {known}, got {value!r}.{nearest(value, choices)}")
+    if value not in list(choices):  # a list, since the value may not be hashable
+        allowed = ", ".join(repr(choice) for choice in choices)
+        raise ValueError(f"expected {argument} to be one of {allowed}, got {value!r}.{nearest(value, choices)}")
 
 
 def check_whole(argument, value, least):
@@ -32,10 +32,12 @@ def first_few(items, most=5):
 
 def check_unique(what, ids):
     """Raise `ValueError` that names the first ids which occur more than once."""
-    seen, twice = set(), {}
+    unique, repeated = set(), {}
     for identifier in ids:
-        if identifier in seen:
-            twice[identifier] = None
-        seen.add(identifier)
-    if twice:
-        raise ValueError(f"expected every {what} once, but {first_few(twice)} occur more than once; remove the copies")
+        if identifier in unique:
+            repeated[identifier] = None
+        unique.add(identifier)
+    if repeated:
+        raise ValueError(
+            f"expected every {what} once, but {first_few(repeated)} occur more than once; remove the copies"
+        )

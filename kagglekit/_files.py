@@ -14,7 +14,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def written_whole(path):
-    """Give a temporary path beside `path`, renamed to `path` when the block ends well and removed when it does not.
+    """Give a temporary path beside `path`, renamed to `path` when the block succeeds and removed when it fails.
 
     Works for a file or a folder, whichever the block makes. A reader sees the old content or the new, never a part.
 
@@ -31,7 +31,7 @@ def written_whole(path):
     path.parent.mkdir(parents=True, exist_ok=True)
     for left_over in path.parent.glob(f".{glob.escape(path.stem)}.*.partial{path.suffix}"):
         if not _is_running(left_over.name.split(".")[-2 if not path.suffix else -3]):
-            _remove(left_over)  # of a process that was killed
+            _remove(left_over)  # left by a process that was killed
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         yield temporary

@@ -1,4 +1,4 @@
-"""What the knobs of a recipe may be: names, ranges, and what does not go together."""
+"""What the knobs of a recipe may be: names, ranges, and combinations that are refused."""
 
 import dataclasses
 import re
@@ -8,7 +8,7 @@ from kagglekit._checks import check_choice
 from kagglekit.augment import check_policy
 from kagglekit.augment.mix import MIXES
 
-# What the stages know by these names; a recipe is checked without loading any framework.
+# The names that the stages know; listed here so that a recipe is checked without loading any framework.
 CHOICES = {
     "resize": ("squash", "short_side_crop", "letterbox"),
     "mix": MIXES,
@@ -62,8 +62,8 @@ RANGES = (
 )
 
 
-def in_one_form(recipe):
-    """Return the knobs that can be written in several ways, each in its one form: a dict.
+def canonical_values(recipe):
+    """Return the knobs that can be written in several ways, each in its canonical form: a dict.
 
     Raises:
         ValueError: for a value that has no such form.
@@ -76,35 +76,35 @@ def in_one_form(recipe):
         raise ValueError(
             f"expected first_sizes to be a list of integers of 8 pixels or more, got {recipe.first_sizes!r}"
         )
-    formed = {
+    values = {
         "image_size": sides[0] if sides[0] == sides[1] else tuple(sides),
         "first_sizes": tuple(recipe.first_sizes),
     }
     if isinstance(shares, list | tuple):
-        if not shares or not all(type(each) in (int, float) for each in shares) or list(shares) != sorted(shares):
+        if not shares or not all(type(share) in (int, float) for share in shares) or list(shares) != sorted(shares):
             raise ValueError(
-                "expected several unfrozen_layers to be numbers from 0 to 1 that do not fall, such as [0.2, 0.5], "
+                "expected several unfrozen_layers to be numbers from 0 to 1 in ascending order, such as [0.2, 0.5], "
                 f"got {list(shares)!r}"
             )
-        formed["unfrozen_layers"] = tuple(shares)
+        values["unfrozen_layers"] = tuple(shares)
     if recipe.weights is not None:
-        formed["weights"] = str(recipe.weights)  # a Path is no plain value
+        values["weights"] = str(recipe.weights)  # a Path is not a plain value
     ops = check_policy(recipe.policy)
-    formed["policy"] = recipe.policy if isinstance(recipe.policy, str) else ops
-    for knob, like in (("preprocess", "circle_crop"), ("numeric", "age"), ("categorical", "site")):
+    values["policy"] = recipe.policy if isinstance(recipe.policy, str) else ops
+    for knob, example in (("preprocess", "circle_crop"), ("numeric", "age"), ("categorical", "site")):
         names = getattr(recipe, knob)
         pairs = knob == "preprocess"
         if not isinstance(names, list | tuple) or not all(
             isinstance(name, str) or (pairs and _is_step(name)) for name in names
         ):
-            more = ", or of pairs of a name and a dict of arguments" if pairs else ""
-            raise ValueError(f"expected {knob} to be a list of names like [{like!r}]{more}, got {names!r}")
-        formed[knob] = tuple(name if isinstance(name, str) else tuple(plain(name)) for name in names)
-    return formed
+            alternative = ", or of pairs of a name and a dict of arguments" if pairs else ""
+            raise ValueError(f"expected {knob} to be a list of names like [{example!r}]{alternative}, got {names!r}")
+        values[knob] = tuple(name if isinstance(name, str) else tuple(plain(name)) for name in names)
+    return values
 
 
 def check_knobs(recipe):
-    """Raise a ValueError, naming what is allowed, if a knob or a combination of knobs is not."""
+    """Raise a ValueError, naming what is allowed, if a knob or a combination of knobs is not allowed."""
     if not isinstance(recipe.name, str) or not re.fullmatch(r"[\w.-]+", recipe.name):
         raise ValueError(f"expected name to be letters, digits, '-', '_' and '.', got {recipe.name!r}")
     check_backbone(recipe.backbone)
@@ -116,9 +116,9 @@ def check_knobs(recipe):
     types = {field.name: field.type for field in dataclasses.fields(recipe)}
     for knob, low, high in RANGES:
         value, kind = getattr(recipe, knob), types[knob]
-        parts = several(value) if kind == float | tuple else (value,)
-        fits = all(type(part) is int or (kind is not int and isinstance(part, float)) for part in parts)
-        if not fits or not low <= min(parts) <= max(parts) <= high:
+        values = several(value) if kind == float | tuple else (value,)
+        fits = all(type(single) is int or (kind is not int and isinstance(single, float)) for single in values)
+        if not fits or not low <= min(values) <= max(values) <= high:
             what = "a whole number" if kind is int else "a number"
             raise ValueError(f"expected {knob} to be {what} from {low:g} to {high:g}, got {value!r}")
     if recipe.metadata and recipe.mix != "none":
@@ -143,23 +143,23 @@ def check_knobs(recipe):
     if recipe.cached_views and (whole or recipe.first_sizes or recipe.mix != "none"):
         raise ValueError(
             "expected cached_views=0 where all layers are trained (weights=None or unfrozen_layers of 1), sizes change "
-            "(first_sizes) or images are mixed (mix): nothing that is kept would hold"
+            "(first_sizes) or images are mixed (mix): cached features would not stay valid"
         )
     if recipe.frozen_epochs + recipe.epochs == 0:
         raise ValueError("expected frozen_epochs or epochs to be at least 1, got 0 for both")
 
 
 def plain(value):
-    """Return a value with lists in place of tuples, which YAML can tell a person."""
+    """Return a value with lists in place of tuples, which YAML shows readably."""
     if isinstance(value, dict):
-        return {name: plain(part) for name, part in value.items()}
-    return [plain(part) for part in value] if isinstance(value, list | tuple) else value
+        return {name: plain(item) for name, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def python_numbers(value):
     """Return a value with Python's numbers and lists in place of numpy's."""
     if isinstance(value, dict):
-        return {name: python_numbers(part) for name, part in value.items()}
+        return {name: python_numbers(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(map(python_numbers, value))
     return value.tolist() if hasattr(value, "tolist") else value

@@ -1,6 +1,6 @@
-"""Work side by side: in threads for what leaves the interpreter's lock, or wherever `joblib.parallel_config` says.
+"""Parallel work: in threads, for functions that release the GIL, or wherever `joblib.parallel_config` says.
 
-Batches are made by processes of their own, see `kagglekit.pipeline.workers`.
+Batches are made by worker processes, see `kagglekit.pipeline.workers`.
 """
 
 import os
@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tqdm.auto import tqdm
 
-CHUNK = 64  # images a task: a task's overhead is that of an image of 1 KB, and 60,000 images make 940 tasks
+CHUNK = 64  # images a task: a task's overhead is that of an image of 1 KB; 60,000 images make 940 tasks
 
 
 def parallel_map(title, function, items):
-    """Yield `function(item)` for each item, in order, from threads (decoders leave the lock), behind a progress bar."""
+    """Yield `function(item)` for each item, in order, from threads, since decoders release the GIL; shows progress."""
     chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
     with ThreadPoolExecutor(os.cpu_count()) as pool, tqdm(total=len(items), desc=title, leave=False) as bar:
         for results in pool.map(lambda chunk: [function(item) for item in chunk], chunks):
@@ -21,7 +21,7 @@ def parallel_map(title, function, items):
 
 
 def side_by_side():
-    """What `joblib.parallel_config` chose; else threads, since decoding and hashing leave the interpreter's lock."""
+    """Return the `joblib.Parallel` that `parallel_config` chose; else threads: decoding and hashing release the GIL."""
     from joblib import Parallel
     from joblib.parallel import get_active_backend
 

@@ -1,4 +1,4 @@
-"""Where things lie: in a checkout, on Kaggle, or anywhere else."""
+"""Where files are: in a checkout, on Kaggle, or anywhere else."""
 
 import contextlib
 import dataclasses
@@ -22,9 +22,9 @@ def checkout():
 
 
 def workspace():
-    """Return the folder that everything is written below: `KAGGLEKIT_WORKSPACE`, else by place."""
-    if own := _own_workspace():
-        return own
+    """Return the folder that everything is written below: `KAGGLEKIT_WORKSPACE`, else one for the machine."""
+    if chosen := _chosen_workspace():
+        return chosen
     if on_kaggle():
         return KAGGLE_ROOT / "working"
     return checkout() / "data" / "work" if checkout() else Path.cwd() / "kagglekit_work"
@@ -37,22 +37,22 @@ def raw_folder():
 
 def submissions_folder(competition):
     """Return the folder for a competition's checked submissions."""
-    return (checkout() if _in_checkout() else workspace()) / "submissions" / _folder_name(competition)
+    return (checkout() if _in_checkout() else workspace()) / "submissions" / folder_name(competition)
 
 
-def _own_workspace():
+def _chosen_workspace():
     chosen = os.environ.get("KAGGLEKIT_WORKSPACE")
     return Path(chosen).expanduser().resolve() if chosen else None
 
 
 def _in_checkout():
-    """Whether the checkout's own folders are written to."""
-    return checkout() is not None and not on_kaggle() and _own_workspace() is None
+    """Return whether files are written to the checkout's own folders."""
+    return checkout() is not None and not on_kaggle() and _chosen_workspace() is None
 
 
 @dataclasses.dataclass(frozen=True)
 class Folders:
-    """What lies where below the workspace of one competition. Nothing is made here: folders appear with their files.
+    """The folders and files of one competition in the workspace; folders are made with their files, not here.
 
     Args:
         root: the competition's own folder in the workspace.
@@ -92,7 +92,7 @@ class Folders:
 
     @property
     def index(self):
-        """What lies where in the organiser's containers."""
+        """Where each image is in the organiser's containers."""
         return self.root / "index"
 
     @property
@@ -102,7 +102,7 @@ class Folders:
 
     @property
     def scan_file(self):
-        """What one decode of each raw image gave."""
+        """The facts of each raw image, from one decode."""
         return self.root / "scan.npz"
 
     @property
@@ -123,11 +123,11 @@ class Folders:
 
 def folders_of(competition):
     """Return the `Folders` of a competition, by its name."""
-    return Folders(workspace() / _folder_name(competition))
+    return Folders(workspace() / folder_name(competition))
 
 
-def _folder_name(competition):
-    """The name of a competition's folders: no slash or space leads elsewhere."""
+def folder_name(competition):
+    """Return the name of a competition's folders, without slashes and spaces."""
     return re.sub(r"[^\w.-]+", "_", competition)
 
 
@@ -138,8 +138,8 @@ def input_mounts():
     """
     mounts = []
     for pattern in ("input/competitions/*", "input/datasets/*/*", "input/*"):
-        found = sorted(path for path in KAGGLE_ROOT.glob(pattern) if path.is_dir())
-        mounts += [path for path in found if path.name not in ("competitions", "datasets")]
+        folders = sorted(path for path in KAGGLE_ROOT.glob(pattern) if path.is_dir())
+        mounts += [path for path in folders if path.name not in ("competitions", "datasets")]
     return mounts
 
 

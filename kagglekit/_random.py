@@ -1,7 +1,6 @@
 """One way to draw random numbers: each generator follows from the seed and from what is drawn, and from nothing else.
 
-So the same seed gives the same batches at any parallelism, and epoch 3 is the same whether it is started with or
-reached.
+So the same seed gives the same batches at any parallelism, and epoch 3 is the same in a resumed run.
 """
 
 import threading

@@ -13,7 +13,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 DATA_AT = 12  # bytes of a frame before its data
 FRAME_BYTES = 16  # bytes of a frame beside its data
 _LISTS = {"bytes_list": bytes, "int64_list": int, "float_list": float}
-_LARGEST = 2**31  # bytes of a record; protobuf ends there
+_LARGEST = 2**31  # bytes of a record; protobuf's limit
 
 
 def masked_crc(data):
@@ -23,7 +23,7 @@ def masked_crc(data):
 
 
 def frame(data):
-    """Return the bytes that stand in a file for a record."""
+    """Return the bytes of a record as a file stores them: data with length and checksums."""
     length = struct.pack("<Q", len(data))
     return b"".join((length, struct.pack("<I", masked_crc(length)), data, struct.pack("<I", masked_crc(data))))
 
@@ -32,14 +32,14 @@ def read_frames(file, name):
     """Yield `(offset of the frame, data)` of every record of an open binary file.
 
     Raises:
-        ValueError: naming the file, the record's number and its offset, where a checksum does not fit or the file ends
+        ValueError: naming the file, the record's number and its offset, where a checksum is wrong or the file ends
             within a record.
     """
     start, number = 0, 0
     while head := file.read(DATA_AT):
         data = tail = b""
-        whole = len(head) == DATA_AT and struct.unpack("<I", head[8:])[0] == masked_crc(head[:8])
-        if whole and (size := struct.unpack("<Q", head[:8])[0]) < _LARGEST:
+        valid = len(head) == DATA_AT and struct.unpack("<I", head[8:])[0] == masked_crc(head[:8])
+        if valid and (size := struct.unpack("<Q", head[:8])[0]) < _LARGEST:
             data, tail = file.read(size), file.read(4)
         if len(tail) < 4 or struct.unpack("<I", tail)[0] != masked_crc(data):
             raise ValueError(f"{name}: record {number} at byte {start} is damaged")
@@ -59,7 +59,7 @@ def make_example(values):
 
 
 def _example_class():
-    """The message `tf.train.Example`, described here since this stage does without TensorFlow.
+    """The message `tf.train.Example`, described here so that no TensorFlow is needed.
 
     Fields and numbers: https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/example/feature.proto
     """

@@ -8,7 +8,7 @@ import yaml
 
 from kagglekit._checks import nearest
 from kagglekit._files import content_hash, written_whole
-from kagglekit._knobs import RANGES, check_knobs, in_one_form, plain, python_numbers
+from kagglekit._knobs import RANGES, canonical_values, check_knobs, plain, python_numbers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,28 +21,28 @@ class Recipe:
         name: short name of the run's folder.
         backbone: a name that `kk.list_backbones()` lists, a class of keras.applications or a preset of keras-hub.
         weights: `"imagenet"`, `None` (random) or the path of a weights file or its folder.
-        image_size: height and width of the network's input, pixels; an integer stands for a square.
+        image_size: height and width of the network's input, pixels; an integer means a square.
         channels: 1, 3, or the number of files of a row that are stacked.
         resize: `"squash"` (both sides to the network's, whatever the shape), `"short_side_crop"` (the largest part of
             the network's shape: its middle in evaluation, anywhere in training) or `"letterbox"` (all of it, and grey).
         record_size: short side of the stored images, pixels; larger images are reduced once, none is enlarged.
         preprocess: what is done to every image, of train and test, when records are written, as in
             `kk.write_records`: a list of names, or of pairs of a name and a dict of arguments. An exported network does
-            not contain it: do the same to what it is given.
+            not contain it: apply the same to its input.
         numeric, categorical: names of columns of train and test that the network sees beside the pixels, as numbers and
-            as categories; gaps and values that training never saw are allowed. Their images cannot be mixed.
-        batch_size: images a step.
+            as categories; missing and new values are allowed. Their images cannot be mixed.
+        batch_size: images per step.
         policy: name of an augmentation policy, see `kagglekit.augment.POLICIES`, or a list of ops with their
             strengths such as `[["flip_horizontal", 0.5], ["rotation", 15]]`.
         mix: `"none"`, or how images of a batch are mixed with their labels, see `kagglekit.augment.mix.MIXES`.
-        augment_strength: factor on the policy's strengths; 0 switches it off, 1 is the policy as it stands.
+        augment_strength: factor on the policy's strengths; 0 switches it off, 1 is the policy unchanged.
         augment_warmup: epochs of fine-tuning over which the strength rises to that, in equal steps; 0 for none.
         unmixed_epochs: last epochs, in which nothing is mixed.
         sampling: how often an epoch sees the classes: `"none"` (every row once), `"label_shuffling"`, `"balanced"`,
             `"square_root"`, or a mapping from class names to factors, see `kagglekit.pipeline.sampling`.
-        subset: share of the rows that an epoch sees, another part each time; more than 0 and at most 1.
+        subset: share of the rows that an epoch sees, a different one each time; more than 0 and at most 1.
         class_weights: `"none"`, `"inverse_frequency"` or `"effective_number"`: a row's weight in the loss.
-        frozen_epochs: epochs that train the head alone while the backbone stays as it was loaded.
+        frozen_epochs: epochs that train the head alone, with the backbone frozen as loaded.
         frozen_learning_rate: peak learning rate of that stage.
         frozen_views: augmented passes over the images that the frozen stage sees beside the images as they are; each
             costs one pass of the backbone.
@@ -51,9 +51,9 @@ class Recipe:
         first_sizes: image sizes that fine-tuning begins with, such as `(128, 160)`, for equal parts of its epochs:
             small images cost a fraction and regularise.
         unfrozen_layers: share of the backbone's layers, counted from the head, that fine-tuning trains, 0 to 1; several
-            such as `(0.2, 0.5, 1.0)`, which must not fall, unfreeze it step by step, for equal parts of the epochs.
-        cached_views: keep what the layers below the trained ones give for the images and that many augmented passes,
-            and fine-tune from there: frozen layers are computed once for all folds and epochs. 0 computes them again
+            such as `(0.2, 0.5, 1.0)`, in ascending order, unfreeze it step by step, for equal parts of the epochs.
+        cached_views: cache the features below the trained layers, of the images and of that many augmented passes,
+            and fine-tune from them: frozen layers are computed once for all folds and epochs. 0 computes them again
             from each augmented image.
         dropout: share of the pooled features that is dropped before the head, 0 to less than 1.
         pooling: `"avg"`, `"max"`, `"concat"` (both) or `"gem"` (generalised mean with a learnt power).
@@ -63,12 +63,12 @@ class Recipe:
         activation: `"relu"`, `"swish"` or `"gelu"`; pretrained networks have their own.
         initializer: name of a Keras initialiser of the convolutions; of a network from scratch as well.
         loss: `"auto"` (cross-entropy, the mean squared error of a regression, ArcFace for a cosine head) or a key of
-            `kagglekit.models.losses.LOSSES` that is for the task.
+            `kagglekit.models.losses.LOSSES` that fits the task.
         label_smoothing: share of the label that is spread over all classes, 0 to less than 1.
         optimizer: a key of `kagglekit.models.optimizers.OPTIMIZERS`.
         patience: stop a fold when its metric has not become better for so many epochs, and keep the best epoch's
-            weights; 0 trains to the end and keeps the last. The score of a fold that chose its own best epoch is a
-            little rosy. Plain heads on a frozen backbone, which train for all folds at once, train to the end.
+            weights; 0 trains to the end and keeps the last. The score of a fold that chose its own best epoch is
+            slightly optimistic. Plain heads on a frozen backbone, which train for all folds at once, train to the end.
         weight_decay: decoupled weight decay, per step and times the learning rate; biases and norms do not decay.
         clip: largest global norm of the gradients; 0 switches clipping off.
         layer_decay: factor of the learning rate from each twelfth of the backbone to the one below it; 1 is one rate.
@@ -76,11 +76,11 @@ class Recipe:
         schedule: a name of `kagglekit.models.optimizers.SCHEDULES`.
         warmup: share of a stage's steps during which the learning rate rises, 0 to 1.
         seed: integer that fixes initial weights, batches, augmentation and dropout.
-        reasons: mapping from a knob's name to why it has its value; no part of the run's identity.
+        reasons: mapping from a knob's name to why it has its value; not part of the run's hash.
 
     Raises:
         ValueError: if a value is outside its range, or a name is unknown, with the nearest.
-        TypeError: if a name is no knob.
+        TypeError: if an argument is not a knob.
 
     Example:
 
@@ -142,7 +142,7 @@ class Recipe:
     def __post_init__(self):
         for knob, value in vars(self).items():
             object.__setattr__(self, knob, python_numbers(value))
-        for knob, value in in_one_form(self).items():
+        for knob, value in canonical_values(self).items():
             object.__setattr__(self, knob, value)
         check_knobs(self)
 
@@ -203,7 +203,7 @@ class Recipe:
 
     @property
     def hash(self):
-        """Eight hexadecimal digits that two recipes share when they do the same; name and reasons do not count."""
+        """Eight hexadecimal digits that two recipes share when they do the same; name and reasons are left out."""
         return content_hash({knob: value for knob, value in self.to_dict().items() if knob not in ("name", "reasons")})
 
     def _repr_html_(self):

@@ -73,7 +73,7 @@ def test_an_unknown_competition_ends_with_a_clear_error_and_no_trace(own_environ
 def test_a_notebook_that_is_not_there_is_an_error_that_names_those_there_are(workspace, capsys, only, unknown):
     assert main(["run", "--competition", "digits", "--only", *only]) == 1
     told = capsys.readouterr()
-    assert f"ValueError: no notebook {unknown}; there are 1 (01_eda), 2 (02_baseline), 3 (03_tuning)" in told.err
+    assert f"ValueError: no notebook {unknown}; available: 1 (01_eda), 2 (02_baseline), 3 (03_tuning)" in told.err
     assert told.out == ""
     assert not workspace.exists()
 
@@ -82,9 +82,9 @@ def test_choices_that_make_no_sense_are_refused(workspace, capsys):
     for arguments in (["--only", "one"], ["--only"]):
         with pytest.raises(SystemExit, match="2"):
             main(["run", *arguments])
-    with pytest.raises(ValueError, match="effort 'fast' is for 02_baseline, which is not chosen"):
+    with pytest.raises(ValueError, match="effort 'fast' applies to 02_baseline, which is not selected"):
         run_notebooks("digits", effort="fast", only=[1, 3])
-    with pytest.raises(ValueError, match="no notebook is chosen; there are 1"):
+    with pytest.raises(ValueError, match="no notebook is selected; available: 1"):
         run_notebooks("digits", only=[])
     assert "--only" in capsys.readouterr().err
     assert not workspace.exists()

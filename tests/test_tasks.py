@@ -146,7 +146,7 @@ def test_what_a_run_says_of_its_rows_follows_the_task(task):
         assert columns["predicted"].tolist() == ["0"] * 4
     else:
         assert np.column_stack([columns[f"true {name}"] for name in NAMES]).tolist() == targets.tolist()
-    assert all(isinstance(found.said(NAMES, *pair), str) for pair in zip(rows, targets, strict=True))
+    assert all(isinstance(found.describe_prediction(NAMES, *pair), str) for pair in zip(rows, targets, strict=True))
 
 
 def test_several_numbers_without_a_sample_are_submitted_as_numbers(workspace):

@@ -1,4 +1,4 @@
-"""What one decode of an image gives: its facts, a digest of its pixels, and thumbnails."""
+"""What one decode of an image gives: its facts, a hash of its pixels, and thumbnails."""
 
 import functools
 import hashlib
@@ -18,12 +18,12 @@ _FORMATS |= {".tif": "TIFF", ".tiff": "TIFF"}
 
 
 class Facts(NamedTuple):
-    """What is known of one image, about 7 KB.
+    """What one decode of an image gave, about 7 KB.
 
     Args:
         width, height, channels, mode, bytes, problem: as `kk.check_images` reports them.
         error: why the pixels cannot be decoded; empty where they can, even if a run would stop at the file.
-        digest: hexadecimal SHA-256 of the upright pixels; equal for equal pixels, whatever the file looks like.
+        pixel_hash: hexadecimal SHA-256 of the upright pixels; equal for equal pixels, whatever the file looks like.
         statistics: float32 `(2, channels)`, mean and standard deviation of each channel in grey levels of 0 to 255.
         greys: uint8 `(crops, 32, 32)` of `similarity.thumbnails`; `(0, 32, 32)` where the shorter side is below 32.
         colours: uint8 `(32, 32, channels)`, upright, squeezed or enlarged to a square; 1 channel for grey, 3 for
@@ -37,13 +37,13 @@ class Facts(NamedTuple):
     bytes: int = 0
     problem: str = ""
     error: str = ""
-    digest: str = ""
+    pixel_hash: str = ""
     statistics: np.ndarray = np.empty((2, 0), np.float32)
     greys: np.ndarray = np.empty((0, similarity.SIDE, similarity.SIDE), np.uint8)
     colours: np.ndarray = np.empty((SIDE, SIDE, 0), np.uint8)
 
 
-class _Part(NamedTuple):
+class _DecodedFile(NamedTuple):
     """What one file of an image gave."""
 
     size: tuple
@@ -61,67 +61,67 @@ def image_facts(root, source):
 
     Args:
         root: folder of the competition.
-        source: a source as it stands in the table.
+        source: a `source` of the table.
 
     Returns:
         `Facts`; what cannot be read has a `problem` that begins with "unreadable".
     """
-    size, parts, digest = 0, [], hashlib.sha256()
+    size, decoded, hasher = 0, [], hashlib.sha256()
     several = isinstance(source, tuple)
     try:
         for part in sources.parts(source):
             # Read as a whole: PIL's many small reads of a file each wait for the other threads.
             content = sources.read_bytes(root, part)
             size += len(content)
-            parts.append(_decode(content, part, several, digest))
-        sizes = dict.fromkeys(part.upright_size for part in parts)
+            decoded.append(_decode(content, part, several, hasher))
+        sizes = dict.fromkeys(part.upright_size for part in decoded)
         if len(sizes) > 1:
             raise ValueError("parts of different sizes: " + ", ".join(f"{width}x{height}" for width, height in sizes))
     except UnidentifiedImageError:
-        reason = "no image format that is known" if size else "the file is empty"
+        reason = "unknown image format" if size else "the file is empty"
     except sources.UNREADABLE as error:
         reason = str(error) or type(error).__name__
     else:
-        return _joined(source, parts, size, digest.hexdigest())
-    which = f"{source[len(parts)]}: " if several and len(parts) < len(source) and size else ""
+        return _joined(source, decoded, size, hasher.hexdigest())
+    which = f"{source[len(decoded)]}: " if several and len(decoded) < len(source) and size else ""
     return Facts(bytes=size, problem=f"unreadable: {which}{reason}", error=reason)
 
 
-def _joined(source, parts, size, digest):
-    pixels = {"digest": digest, "colours": np.concatenate([part.colours for part in parts], axis=-1)}
-    if parts[0].greys is not None:
-        greys = parts[0].greys if len(parts) == 1 else np.mean([part.greys for part in parts], axis=0)
+def _joined(source, decoded, size, pixel_hash):
+    pixels = {"pixel_hash": pixel_hash, "colours": np.concatenate([part.colours for part in decoded], axis=-1)}
+    if decoded[0].greys is not None:
+        greys = decoded[0].greys if len(decoded) == 1 else np.mean([part.greys for part in decoded], axis=0)
         pixels["greys"] = greys if greys.dtype == np.uint8 else greys.round().astype(np.uint8)
-    for name, part in zip(sources.parts(source), parts, strict=True):
+    for name, part in zip(sources.parts(source), decoded, strict=True):
         if part.damage:
             which = f"{name}: " if isinstance(source, tuple) else ""
             return Facts(bytes=size, problem=f"unreadable: {which}{part.damage}", **pixels)
-    statistics = np.concatenate([part.statistics for part in parts], axis=1)
+    statistics = np.concatenate([part.statistics for part in decoded], axis=1)
     return Facts(
-        *parts[0].size,
+        *decoded[0].size,
         channels=statistics.shape[1],
-        mode=" + ".join(dict.fromkeys(part.mode for part in parts)),
+        mode=" + ".join(dict.fromkeys(part.mode for part in decoded)),
         bytes=size,
-        problem="; ".join(dict.fromkeys(oddity for part in parts for oddity in part.oddities)),
+        problem="; ".join(dict.fromkeys(oddity for part in decoded for oddity in part.oddities)),
         statistics=statistics,
         **pixels,
     )
 
 
-def _decode(content, part, single, digest):
-    """Return what one file gives, and feed its pixels to the digest; `single`: it is one channel of several."""
+def _decode(content, part, single, hasher):
+    """Return what one file gives, and feed its pixels to the hasher; `single`: it is one channel of several."""
     with sources.open_content(content) as image:
         size, mode, is_png = image.size, image.mode, image.format == "PNG"
         oddities = _oddities(part, image)
         image.load()
         upright = ImageOps.exif_transpose(image) if "EXIF-rotated" in oddities else image
         comparable = _comparable(upright)
-        digest.update(repr((comparable.mode, comparable.size)).encode())
-        digest.update(comparable.tobytes())
+        hasher.update(repr((comparable.mode, comparable.size)).encode())
+        hasher.update(comparable.tobytes())
         wanted = "I" if mode.startswith("I") else "L" if single or mode in ("1", "L", "LA") else "RGB"
         shown = comparable if comparable.mode == wanted else _converted(upright, wanted)
         stored = shown if upright is image else _converted(image, wanted)
-        return _Part(
+        return _DecodedFile(
             size=size,
             upright_size=upright.size,
             mode=mode,
@@ -138,7 +138,7 @@ def _converted(image, mode):
 
 
 def _wrong_checksum(content):
-    """Return what is wrong with a PNG past which PIL decodes, and at which TensorFlow stops; else empty text."""
+    """Return the error of a PNG that PIL decodes all the same and TensorFlow refuses; else empty text."""
     try:
         with sources.open_content(content) as image:
             image.verify()
@@ -161,7 +161,8 @@ def _comparable(image):
 def _grey(image):
     if image.mode not in ("I", "F"):
         return image.convert("L")
-    values = np.asarray(image, np.float32)  # of 16 bits a camera or scanner may fill but 12: the brightest becomes 255
+    # A camera or scanner may fill only 12 of the 16 bits: the brightest becomes 255
+    values = np.asarray(image, np.float32)
     return Image.fromarray(values * (255 / max(float(values.max()), 1e-6)))
 
 
@@ -180,38 +181,43 @@ def _statistics(image):
 
 @functools.lru_cache(maxsize=64)
 def _weights(size, factor):
-    """Return the share of an image that each square covers, row by row: the last ones may hang over the edge."""
+    """Return the share of an image that each square covers, row by row: the last ones may reach over the edge."""
     width, height = (np.minimum(side - np.arange(0, side, factor), factor) / side for side in size)
     return np.outer(height, width).ravel().astype(np.float32)
 
 
+def stretched_to_8_bits(image):
+    """Return a 16-bit image as 8 bits, its brightest pixel at 255: scanners seldom use the whole range."""
+    values = np.asarray(image, np.float32).clip(0)
+    return Image.fromarray((values * (255 / max(values.max(), 1))).astype(np.uint8))
+
+
 def _colours(image):
     if image.mode == "I":
-        values = np.asarray(image, np.float32).clip(0)
-        image = Image.fromarray((values * (255 / max(values.max(), 1))).astype(np.uint8))
+        image = stretched_to_8_bits(image)
     pixels = np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=1.0))
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
 def _oddities(part, image):
     """Return what is unusual about an image that is open and not yet decoded."""
-    found, mode = [], image.mode
+    oddities, mode = [], image.mode
     form = "JPEG" if image.format == "MPO" else image.format  # a phone's JPEG with further images behind the first
     suffix = "." + part.rpartition(".")[2].lower()
     if sources.file_of(part) == part and _FORMATS.get(suffix, form) != form:
-        found.append(f"wrong extension: {suffix} holds {image.format}")
+        oddities.append(f"wrong extension: {suffix} holds {image.format}")
     if mode in ("P", "PA"):
-        found.append("palette")
+        oddities.append("palette")
     if mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in image.info:
-        found.append("alpha")
+        oddities.append("alpha")
     # 16 bits a channel in colour are opened as 8: only the decoder's argument tells
     if mode.startswith("I") or (form in ("PNG", "TIFF") and ";16" in str([tile[3] for tile in image.tile])):
-        found.append("16-bit")
+        oddities.append("16-bit")
     elif mode not in ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa"):
-        found.append(mode)
+        oddities.append(mode)
     # Looking for EXIF takes a tenth of the time of a small JPEG, which says at once whether it has any
     if (form != "JPEG" or {"exif", "xmp"} & image.info.keys()) and image.getexif().get(_ORIENTATION, 1) != 1:
-        found.append("EXIF-rotated")
+        oddities.append("EXIF-rotated")
     if max(image.size) > EXTREME_ASPECT * min(image.size):
-        found.append("extreme aspect")
-    return found
+        oddities.append("extreme aspect")
+    return oddities

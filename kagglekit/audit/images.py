@@ -1,4 +1,4 @@
-"""What the files are like, and which of them cannot be read, before a run meets them."""
+"""What the files are like, and which of them cannot be read, before a run stops at them."""
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,7 @@ def check_images(comp):
           several; `mode` (PIL's); `bytes` as stored;
         - `problem`: empty text when there is none. One that begins with "unreadable" stops a run: empty, truncated or
           corrupt, missing, over `sources.MAX_PIXELS` pixels, files of one image that differ in size. Others are for
-          you to judge and stand together, joined by "; ": the wrong extension, palette, alpha, CMYK, 16-bit,
+          you to judge, several joined by "; ": the wrong extension, palette, alpha, CMYK, 16-bit,
           EXIF-rotated, extreme aspect (over 10 to 1);
         - `mean_0`, `mean_1`, ... and `std_0`, `std_1`, ...: mean and standard deviation of each channel in grey levels
           of 0 to 255 (16 bits divided by 257); NaN where an image has no such channel or cannot be read. They are
@@ -45,8 +45,8 @@ def check_images(comp):
     """
     rows = [("train", *row) for row in comp.train[["image_id", "source"]].itertuples(index=False)]
     rows += [("test", *row) for row in comp.test[["image_id", "source"]].itertuples(index=False)]
-    found = scan(comp)
-    facts = pd.DataFrame([facts[:6] for facts in found], columns=Facts._fields[:6])
+    all_facts = scan(comp)
+    facts = pd.DataFrame([facts[:6] for facts in all_facts], columns=Facts._fields[:6])
     report = pd.DataFrame(
         {
             "image_id": pd.Series([row[1] for row in rows], dtype=object),
@@ -54,7 +54,7 @@ def check_images(comp):
             "source": [sources.name_of(row[2]) for row in rows],
         }
     )
-    report = pd.concat([report, facts, _statistics([facts.statistics for facts in found])], axis=1)
+    report = pd.concat([report, facts, _statistics([facts.statistics for facts in all_facts])], axis=1)
     bad = report[report["problem"] != ""]
     report.attrs["verdict"] = f"{len(report)} images read, " + (
         f"{len(bad)} with a problem: " + first_few(bad["source"] + " (" + bad["problem"] + ")")
@@ -64,11 +64,11 @@ def check_images(comp):
     return report
 
 
-def _statistics(found):
-    """Lay the `(2, channels)` means and deviations of all images out as columns."""
-    channels = max((values.shape[1] for values in found), default=1) or 1
-    table = np.full((len(found), 2, channels), np.nan)
-    for row, values in enumerate(found):
+def _statistics(statistics):
+    """Return the `(2, channels)` means and deviations of all images as columns."""
+    channels = max((values.shape[1] for values in statistics), default=1) or 1
+    table = np.full((len(statistics), 2, channels), np.nan)
+    for row, values in enumerate(statistics):
         table[row, :, : values.shape[1]] = values
     names = [f"{name}_{channel}" for name in ("mean", "std") for channel in range(channels)]
-    return pd.DataFrame(table.reshape(len(found), 2 * channels), columns=names)
+    return pd.DataFrame(table.reshape(len(statistics), 2 * channels), columns=names)

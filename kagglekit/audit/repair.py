@@ -1,4 +1,4 @@
-"""Repairs that are asked for by name and leave a trace: images taken out, cells filled in."""
+"""Repairs that are asked for by name and are written down: images taken out, cells filled in."""
 
 import dataclasses
 import warnings
@@ -19,14 +19,14 @@ _COLUMNS = ["image_id", "source", "problem"]
 def quarantine(comp, report=None, *, problems=()):
     """Take images that stop a run out of the competition, and write down which and why.
 
-    Training images whose problem begins with "unreadable" go. A test image goes only where its submission row has
-    another image to be predicted from; else it stays, with a warning, because a submission needs every row.
-    The raw files are not touched.
+    Training images whose problem begins with "unreadable" are removed. A test image is removed only where its
+    submission row has another image to be predicted from; else it stays, with a warning, because a submission needs
+    every row. The raw files are not touched.
 
     Args:
         comp: a `Competition`.
         report: what `kk.check_images(comp)` returned. Defaults to what an earlier call wrote to `quarantine.csv` in the
-            workspace: so the later notebooks take out the same images; without that file nothing is taken out.
+            workspace, so that later notebooks take out the same images; without that file nothing is taken out.
         problems: further problems to take out, as text that they begin with, like `"very long"`; a text or a list.
 
     Returns:
@@ -52,7 +52,7 @@ def quarantine(comp, report=None, *, problems=()):
     else:
         listed = _bad_rows(comp, report, [problems] if isinstance(problems, str) else list(problems))
     bad = set(zip(listed["image_id"], listed["source"], strict=True))
-    train_bad, test_bad = (_listed(table, bad) for table in (comp.train, comp.test))
+    train_bad, test_bad = (_is_listed(table, bad) for table in (comp.train, comp.test))
     if train_bad.all():
         raise ValueError("no training image would remain; look at kk.check_images(comp)")
     readable = set(comp.test.loc[~test_bad, "id"])
@@ -74,10 +74,10 @@ def quarantine(comp, report=None, *, problems=()):
         )
         _warn_of_lost_classes(comp, result)
     if report is not None:
-        kept = set(zip(comp.test.loc[needed, "image_id"], comp.test.loc[needed, "source"].map(name_of), strict=True))
-        out = [key not in kept for key in zip(listed["image_id"], listed["source"], strict=True)]
+        staying = set(zip(comp.test.loc[needed, "image_id"], comp.test.loc[needed, "source"].map(name_of), strict=True))
+        taken_out = [key not in staying for key in zip(listed["image_id"], listed["source"], strict=True)]
         with written_whole(path) as temporary:
-            listed.loc[out, _COLUMNS].to_csv(temporary, index=False)
+            listed.loc[taken_out, _COLUMNS].to_csv(temporary, index=False)
     if gone:
         print(f"{gone} images taken out, {len(result.train)} training images remain; why: {path}")
     return result
@@ -120,10 +120,10 @@ def fill_missing(data, columns, how, *, reference=None):
         return _filled(data, data if reference is None else reference, columns, ways)
     if reference is not None:
         raise ValueError("reference= is for a DataFrame; a Competition's train is the reference for its test")
-    kept = [column for column in columns if column in RESERVED]
-    if kept:
+    reserved = [column for column in columns if column in RESERVED]
+    if reserved:
         raise ValueError(
-            f"{first_few(kept)} of a Competition are not metadata; fill labels in the organiser's table, "
+            f"{first_few(reserved)} of a Competition are not metadata; fill labels in the organiser's table, "
             "kk.fill_missing(table, 'label', 'unknown'), before it becomes a competition"
         )
     train = _filled(data.train, data.train, columns, ways)
@@ -137,7 +137,7 @@ def has_problem(report, kind):
 
 
 def problems_of(text):
-    """Return the problems of an image, of which several stand together, as a list."""
+    """Return the problems of an image, which its text joins, as a list."""
     return [text] if text.startswith("unreadable") else [problem for problem in text.split("; ") if problem]
 
 
@@ -190,13 +190,13 @@ def _bad_rows(comp, report, problems):
             raise ValueError(f"the report lacks {part} images: {first_few(sorted(lacking))}; run kk.check_images(comp)")
     for problem in problems:
         if not has_problem(report, problem).any():
-            found = first_few(report.loc[report["problem"] != "", "problem"].unique())
-            raise ValueError(f"no image has a problem that begins with {problem!r}; found: {found or 'none'}")
+            occurring = first_few(report.loc[report["problem"] != "", "problem"].unique())
+            raise ValueError(f"no image has a problem that begins with {problem!r}; found: {occurring or 'none'}")
     bad = np.any([has_problem(report, problem) for problem in ("unreadable", *problems)], axis=0)
     return report[bad]
 
 
-def _listed(table, bad):
+def _is_listed(table, bad):
     keys = zip(table["image_id"], table["source"].map(name_of), strict=True)
     return pd.Series([key in bad for key in keys], index=table.index, dtype=bool)
 

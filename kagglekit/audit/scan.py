@@ -20,18 +20,18 @@ from kagglekit.audit import similarity
 from kagglekit.audit.facts import SIDE, Facts, image_facts
 from kagglekit.competition import sources
 
-_VERSION = 1  # of what `image_facts` gives: raise it where other facts come of the same file
+_VERSION = 1  # of what `image_facts` gives: raise it when the same file gives other facts
 _TEXTS = Facts._fields.index("statistics")  # fields before this one are numbers and text, the others arrays
 _SHAPES = {"statistics": (2, -1), "greys": (-1, similarity.SIDE, similarity.SIDE), "colours": (SIDE, SIDE, -1)}
 _latest = (None, {})  # path of the cache that was used last, and its lines: {image: (stamp, Facts)}
 
 
 def scan(comp, images=None):
-    """Return the facts of images; those not known yet are decoded, in threads, behind a progress bar.
+    """Return the facts of images; those not cached yet are decoded, in threads, behind a progress bar.
 
     Args:
         comp: a `Competition`.
-        images: sources as they stand in its tables. Defaults to all, train before test.
+        images: values of `source` in its tables. Defaults to all, train before test.
 
     Returns:
         List of `Facts`, in order.
@@ -44,34 +44,32 @@ def scan(comp, images=None):
     (1797, 8, (32, 32, 1))
     """
     images = [*comp.train["source"], *comp.test["source"]] if images is None else list(images)
-    names, stamps = _identities(comp.root, images)
+    names, stamps = _names_and_stamps(comp.root, images)
     path, lines = _lines(comp)
     # Of rows that show the same image, one is enough
-    missing = {name: row for row, name in enumerate(names) if not _is_known(lines, name, stamps[row])}
+    missing = {name: row for row, name in enumerate(names) if not _is_cached(lines, name, stamps[row])}
     if missing:
-        found = {}
+        decoded = {}
         try:
-            for name, facts in zip(
-                missing, _decoded(comp.root, [images[row] for row in missing.values()]), strict=True
-            ):
-                found[name] = stamps[missing[name]], facts
-        finally:  # an interrupted scan goes on where it stopped
-            lines |= found
-            if any(stamp is not None for stamp, _ in found.values()):
+            for name, facts in zip(missing, _decode(comp.root, [images[row] for row in missing.values()]), strict=True):
+                decoded[name] = stamps[missing[name]], facts
+        finally:  # an interrupted scan resumes here
+            lines |= decoded
+            if any(stamp is not None for stamp, _ in decoded.values()):
                 _write(path, lines)
     return [lines[name][1] for name in names]
 
 
-def known_facts(comp, images):
+def cached_facts(comp, images):
     """Return the `Facts` of each image that was decoded before, None for the others; nothing is decoded."""
-    names, stamps = _identities(comp.root, images)
+    names, stamps = _names_and_stamps(comp.root, images)
     lines = _lines(comp)[1]
     return [
-        lines[name][1] if _is_known(lines, name, stamp) else None for name, stamp in zip(names, stamps, strict=True)
+        lines[name][1] if _is_cached(lines, name, stamp) else None for name, stamp in zip(names, stamps, strict=True)
     ]
 
 
-def _decoded(root, images):
+def _decode(root, images):
     """Iterate over the `Facts` of images, in order."""
     with warnings.catch_warnings():
         # PIL warns of large images at a limit of its own; here MAX_PIXELS decides.
@@ -79,7 +77,7 @@ def _decoded(root, images):
         yield from parallel_map("looking at images", lambda image: image_facts(root, image), images)
 
 
-def _identities(root, images):
+def _names_and_stamps(root, images):
     """Return the name of each image, and a stamp that changes with its files; None where one of them is missing."""
     stamps = {}
 
@@ -98,7 +96,7 @@ def _identities(root, images):
     return [f"{folder}: {image!r}" for image in images], [None if None in text else " ".join(text) for text in texts]
 
 
-def _is_known(lines, name, stamp):
+def _is_cached(lines, name, stamp):
     return stamp is not None and name in lines and lines[name][0] == stamp
 
 
@@ -133,7 +131,7 @@ def _parsed(rows, columns):
 
 
 def _write(path, lines):
-    """Write the lines whole or not at all; where that is impossible, warn: the images are then decoded again."""
+    """Write the lines whole or not at all; where that fails, warn: the images are then decoded again."""
     head = {
         "origin": _latest[0][1],
         "lines": [
@@ -153,4 +151,6 @@ def _write(path, lines):
                 with stored.open(f"{column}.npy", "w", force_zip64=True) as file:
                     np.lib.format.write_array(file, values(), allow_pickle=False)
     except OSError as error:
-        warnings.warn(f"what was found in the images could not be cached ({error})", stacklevel=3)
+        warnings.warn(
+            f"the facts of the images could not be cached ({error}); they will be decoded again", stacklevel=3
+        )

@@ -20,7 +20,7 @@ _MOST_COLUMNS = 40
 def adversarial_validation(comp, report=None, *, features=None, seed=0):
     """Ask a model to tell test images from training images, and say what gives them away.
 
-    If it can, out-of-fold scores may not hold on the leaderboard. It looks at the statistics of the files and the
+    If it can, out-of-fold scores may not hold on the leaderboard. The model sees the statistics of the files and the
     metadata that train and test share, never at `group`, whose values differ by design; or at your own `features`, such
     as a network's. At most 20,000 images are drawn.
 
@@ -38,7 +38,7 @@ def adversarial_validation(comp, report=None, *, features=None, seed=0):
         `attrs["verdict"]` says in words what it means.
 
     Raises:
-        ValueError: if train or test has fewer than 2 rows, nothing is given to look at, or rows do not match.
+        ValueError: if train or test has fewer than 2 rows, there is nothing to compare, or rows do not match.
 
     Reference:
         J. Pan, V. Pham, M. Dorairaj, H. Chen, J.-Y. Lee, "Adversarial Validation Approach to Concept Drift Problem in
@@ -57,27 +57,27 @@ def adversarial_validation(comp, report=None, *, features=None, seed=0):
         if len(rows) < 2:
             raise ValueError(f"expected train and test images to compare, got {len(rows)} {part} rows")
     is_test = np.repeat([0, 1], [len(comp.train), len(comp.test)])
-    table = _numbered(comp, report) if features is None else _given(features, len(is_test))
+    table = _numeric_table(comp, report) if features is None else _feature_table(features, len(is_test))
     rng = np.random.default_rng(seed)
     if len(table) > _MOST_ROWS:
         drawn = np.sort(rng.permutation(len(table))[:_MOST_ROWS])
         table, is_test = table.iloc[drawn], is_test[drawn]
     table = table.loc[:, table.nunique(dropna=False) > 1]
-    shown = _candidates(table, is_test)
-    auc, importance, alone = 0.5, pd.Series(dtype=float), {}
-    if len(shown):
+    columns = _candidates(table, is_test)
+    auc, importance, column_auc = 0.5, pd.Series(dtype=float), {}
+    if len(columns):
         splits = list(
             StratifiedKFold(min(5, *np.bincount(is_test)), shuffle=True, random_state=seed).split(is_test, is_test)
         )
         # On few values more threads only wait for each other, the more so where others share the cores.
         with threadpool_limits(1 if table.size < 1_000_000 else None, user_api="openmp"):
-            auc, importance = _judge(table, is_test, splits, shown, rng)
-        alone = {column: _alone(table[[column]].to_numpy(), is_test, splits) for column in shown}
+            auc, importance = _model_auc(table, is_test, splits, columns, rng)
+        column_auc = {column: _column_auc(table[[column]].to_numpy(), is_test, splits) for column in columns}
     result = pd.DataFrame(
         {
-            "column": list(shown),
-            "importance": [float(importance[column]) for column in shown],
-            "auc": [alone[column] for column in shown],
+            "column": list(columns),
+            "importance": [float(importance[column]) for column in columns],
+            "auc": [column_auc[column] for column in columns],
         }
     )
     result = result.sort_values(["auc", "importance"], ascending=False, kind="stable").reset_index(drop=True)
@@ -85,8 +85,8 @@ def adversarial_validation(comp, report=None, *, features=None, seed=0):
     return result
 
 
-def _numbered(comp, report):
-    """The table that is judged: numbers, NaN where missing; text is numbered in the order of its values."""
+def _numeric_table(comp, report):
+    """Return the table that is judged: numbers, NaN where missing; text is numbered in the order of its values."""
     shared = [column for column in comp.metadata_columns if column in comp.test]
     table = pd.concat([comp.train[shared], comp.test[shared]], ignore_index=True)
     if report is not None:
@@ -100,28 +100,28 @@ def _numbered(comp, report):
 def _file_statistics(comp, report):
     rows = [("train", image_id) for image_id in comp.train["image_id"]]
     rows += [("test", image_id) for image_id in comp.test["image_id"]]
-    known = report.set_index(["part", "image_id"])
-    lacking = [image_id for part, image_id in rows if (part, image_id) not in known.index]
+    statistics = report.set_index(["part", "image_id"])
+    lacking = [image_id for part, image_id in rows if (part, image_id) not in statistics.index]
     if lacking:
         raise ValueError(f"the report lacks images: {first_few(lacking)}; run kk.check_images(comp) again")
-    known = known.loc[rows]
-    width, height = (known[side].where(known[side] > 0).astype(float) for side in ("width", "height"))
-    table = {"width": width, "height": height, "aspect": width / height, "bytes": known["bytes"]}
-    table |= {"bytes per pixel": known["bytes"] / (width * height), "mode": known["mode"]}
-    measured = [column for column in known if column == "channels" or column.startswith(("mean_", "std_"))]
-    return pd.DataFrame(table | {column: known[column] for column in measured}).reset_index(drop=True)
+    statistics = statistics.loc[rows]
+    width, height = (statistics[side].where(statistics[side] > 0).astype(float) for side in ("width", "height"))
+    table = {"width": width, "height": height, "aspect": width / height, "bytes": statistics["bytes"]}
+    table |= {"bytes per pixel": statistics["bytes"] / (width * height), "mode": statistics["mode"]}
+    measured = [column for column in statistics if column == "channels" or column.startswith(("mean_", "std_"))]
+    return pd.DataFrame(table | {column: statistics[column] for column in measured}).reset_index(drop=True)
 
 
 def _codes(column):
     numbers = as_numbers(column)
     if numbers is not None:
         return numbers.to_numpy()
-    # Numbered by value, not by first appearance: that would put what only test has at the end by itself.
+    # Numbered by value, not by first appearance: that would put what only test has at the end.
     codes = pd.factorize(column.astype(str), sort=True)[0].astype(float)
     return np.where(missing_cells(column), np.nan, codes)
 
 
-def _given(features, rows):
+def _feature_table(features, rows):
     features = np.asarray(features, np.float64)
     if features.ndim != 2 or len(features) != rows:
         raise ValueError(f"expected features of shape ({rows} train and test rows, columns), got {features.shape}")
@@ -129,7 +129,7 @@ def _given(features, rows):
 
 
 def _candidates(table, is_test):
-    """The columns whose ranks differ most between train and test (Mann-Whitney's AUC), at most 40."""
+    """Return the columns whose ranks differ most between train and test (Mann-Whitney's AUC), at most 40."""
     if len(table.columns) <= _MOST_COLUMNS:
         return table.columns
     ranks = rankdata(table.to_numpy(), axis=0, nan_policy="omit")
@@ -137,7 +137,7 @@ def _candidates(table, is_test):
     return table.columns[np.sort(np.argsort(-difference, kind="stable")[:_MOST_COLUMNS])]
 
 
-def _judge(table, is_test, splits, shown, rng):
+def _model_auc(table, is_test, splits, columns, rng):
     """Return the mean AUC of the folds, and the mean fall of it when a column is shuffled."""
     values = table.to_numpy(np.float64)
     leaf = int(np.clip(len(values) // 50, 2, 20))
@@ -151,18 +151,18 @@ def _judge(table, is_test, splits, shown, rng):
         def score(rows, model=model, truth=is_test[held_out]):
             return roc_auc_score(truth, model.predict_proba(rows)[:, 1])
 
-        whole = score(values[held_out])
-        fall = []
-        for position in table.columns.get_indexer(shown):
+        auc = score(values[held_out])
+        fold_falls = []
+        for position in table.columns.get_indexer(columns):
             shuffled = values[held_out]
             shuffled[:, position] = rng.permutation(shuffled[:, position])
-            fall.append(whole - score(shuffled))
-        scores.append(whole)
-        falls.append(fall)
-    return float(np.mean(scores)), pd.Series(np.mean(falls, axis=0), index=shown)
+            fold_falls.append(auc - score(shuffled))
+        scores.append(auc)
+        falls.append(fold_falls)
+    return float(np.mean(scores)), pd.Series(np.mean(falls, axis=0), index=columns)
 
 
-def _alone(values, is_test, splits):
+def _column_auc(values, is_test, splits):
     scores = []
     for train, held_out in splits:
         tree = DecisionTreeClassifier(max_leaf_nodes=12, min_samples_leaf=max(2, len(values) // 25), random_state=0)

@@ -2,7 +2,7 @@
 
 An image is described by its thumbnail's *local contrast*: each pixel less its surroundings, over the strength of
 detail around it. So light, a layout that all images share (a bright disc on black) and large empty areas weigh
-little, and every corner that shows something has a say. Thumbnails are taken of the whole image and of its middle, so
+little, and every corner that shows something counts. Thumbnails are taken of the whole image and of its middle, so
 that a cropped copy finds its original: the two are compared where they show the same.
 """
 
@@ -20,9 +20,9 @@ RESIDUAL = 0.45  # most difference of brightness at any place, as a share of the
 CONTRAST = 1.12  # one image's detail may be that many times as strong as the other's
 DETAIL = 2.0  # a thumbnail whose detail deviates by less shows nothing to compare
 HASH_SIMILARITY = 0.65  # correlation of two hashes that makes a pair worth a look
-_HALF, _HALF_SIMILARITY = 128, 0.28  # what that many of its 256 signs contribute: 6 deviations beyond chance
+_HALF, _HALF_SIMILARITY = 128, 0.28  # what that many of the 256 signs contribute: 6 deviations beyond chance
 _NOISE = 4.0  # grey levels of detail that count as noise: compression leaves 1 to 2 on a thumbnail
-_FEW = 30  # of so few images, half of their mean is taken for shared
+_FEW = 30  # of so few images, half of their mean counts as shared
 _BLOCK = 128  # rows of hashes compared at a time: 30 MB for 60,000 images
 
 
@@ -54,19 +54,19 @@ def near_pairs(images):
         correlation of each pair.
     """
     hashes = _hashes(images)
-    found = {}
+    scores = {}
     for start in tqdm(range(0, len(images), _BLOCK), desc="comparing images", leave=False):
         pairs = _candidates(hashes, start)
-        for part in range(0, len(pairs), 4 * _BLOCK):
-            some = pairs[part : part + 4 * _BLOCK]
-            similarity = _confirm(images, some)
-            found.update((tuple(pair), value) for pair, value in zip(some.tolist(), similarity, strict=True) if value)
-    order = sorted(found)
-    return np.array(order, np.int64).reshape(-1, 2), np.array([found[pair] for pair in order], np.float64)
+        for first in range(0, len(pairs), 4 * _BLOCK):
+            batch = pairs[first : first + 4 * _BLOCK]
+            similarity = _confirm(images, batch)
+            scores.update((tuple(pair), value) for pair, value in zip(batch.tolist(), similarity, strict=True) if value)
+    ordered = sorted(scores)
+    return np.array(ordered, np.int64).reshape(-1, 2), np.array([scores[pair] for pair in ordered], np.float64)
 
 
 def _blur(sigma):
-    """Return the matrix `B` that makes `B @ image @ B.T` a Gaussian blur; the edge goes on beyond the image."""
+    """Return the matrix `B` that makes `B @ image @ B.T` a Gaussian blur; edge pixels repeat beyond the image."""
     position = np.arange(-SIDE, 2 * SIDE)
     weights = np.exp(-((np.arange(SIDE)[:, None] - position) ** 2) / (2 * sigma**2))
     matrix = np.zeros((SIDE, SIDE))
@@ -119,8 +119,8 @@ def _hashes(images):
     """Return three hashes of each image, float32 `(3, images, 256)`: 256 signs, as rows of length 1.
 
     What all images share is taken away first: from whole images, from cropped ones, and, to find the whole image
-    that is itself a cropped copy, what the cropped share from whole ones. A frequency that an image hardly has gets no
-    sign, 0, since noise would decide it; and an image without detail has none at all, so that it is like no other.
+    that is itself a cropped copy, what the cropped share from whole ones. A frequency that an image hardly has gets
+    0 in place of a sign, which noise would decide; an image without detail gets only 0, so that it is like no other.
     """
     whole, cropped = (_waves(images, crop) for crop in (0, -1))
     shared, shared_cropped = (waves.sum(0) / (len(waves) + _FEW) for waves in (whole, cropped))
@@ -131,8 +131,8 @@ def _waves(images, crop):
     """Return how strong the 256 lowest frequencies are in each image's local contrast."""
     waves = np.empty((len(images), len(_LOWEST)), np.float32)
     for start in range(0, len(images), _BLOCK):
-        some = np.stack([thumbnails[crop] for thumbnails in images[start : start + _BLOCK]])
-        contrast = _local_contrast(some) * (_detail(some).std((1, 2)) >= DETAIL)[:, None, None]
+        batch = np.stack([thumbnails[crop] for thumbnails in images[start : start + _BLOCK]])
+        contrast = _local_contrast(batch) * (_detail(batch).std((1, 2)) >= DETAIL)[:, None, None]
         waves[start : start + _BLOCK] = _unit(_spread(_COSINES, contrast))[:, _LOWEST]
     return waves
 
@@ -140,10 +140,10 @@ def _waves(images, crop):
 def _signs(waves, shared):
     hashes = np.empty_like(waves)
     for start in range(0, len(waves), _BLOCK):
-        some = waves[start : start + _BLOCK]
-        own = np.where(some.any(1, keepdims=True), some - shared, 0)
-        strength = np.sqrt((own**2).mean(1, keepdims=True))
-        hashes[start : start + _BLOCK] = _unit(np.where(np.abs(own) < strength / 2, 0, np.sign(own)))
+        batch = waves[start : start + _BLOCK]
+        distinctive = np.where(batch.any(1, keepdims=True), batch - shared, 0)
+        strength = np.sqrt((distinctive**2).mean(1, keepdims=True))
+        hashes[start : start + _BLOCK] = _unit(np.where(np.abs(distinctive) < strength / 2, 0, np.sign(distinctive)))
     return hashes
 
 

@@ -1,11 +1,11 @@
-"""Small images of a competition, class by class, streamed: for looking at, and for figures of the whole."""
+"""Small images of a competition, class by class, streamed: to look at, and for statistics of the whole."""
 
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps
 
 from kagglekit._parallel import parallel_map
-from kagglekit.audit.facts import SIDE
+from kagglekit.audit.facts import SIDE, stretched_to_8_bits
 from kagglekit.audit.scan import scan
 from kagglekit.competition.sources import UNREADABLE, open_image, parts
 
@@ -17,7 +17,7 @@ def read_small(root, source, side):
 
     Args:
         root: folder of the competition.
-        source: a source as it stands in the table.
+        source: a `source` of the table.
         side: pixels of the longer side; a smaller image stays as it is.
 
     Returns:
@@ -49,45 +49,48 @@ def small_images(root, sources, side, *, title="reading images"):
 def rows_of_class(comp):
     """Return the rows of `comp.train` that belong to each class: `{name: int64 positions}`, most frequent first.
 
-    An image with several labels stands in several classes. Where labels are numbers, a class is a fifth of the images,
+    An image with several labels belongs to several classes. Where labels are numbers, a class is a fifth of the images,
     or one value where there are at most 5, from the lowest to the highest. Classes without an image are left out.
     """
     if not comp.task.has_classes:
         values = label_values(comp)
-        several = np.unique(values)
-        edges = several if len(several) <= _BINS else np.unique(np.quantile(values, np.linspace(0, 1, _BINS + 1)[:-1]))
+        distinct = np.unique(values)
+        quantiles = np.unique(np.quantile(values, np.linspace(0, 1, _BINS + 1)[:-1]))
+        edges = distinct if len(distinct) <= _BINS else quantiles
         numbers = np.searchsorted(edges, values, side="right")
         rows = [np.flatnonzero(numbers == number) for number in np.unique(numbers)]
+        ranges = [(values[class_rows].min(), values[class_rows].max()) for class_rows in rows]
         for digits in (3, 6, 17):  # as many as tell the classes apart
-            ends = [[f"{end:.{digits}g}" for end in (values[part].min(), values[part].max())] for part in rows]
+            ends = [[f"{end:.{digits}g}" for end in (low, high)] for low, high in ranges]
             names = [low if low == high else f"{low} to {high}" for low, high in ends]
             if len(set(names)) == len(names):
                 break
         return dict(zip(names, rows, strict=True))
     labels = comp.train["label"].reset_index(drop=True).explode().dropna()
-    found = labels.groupby(labels).groups
-    return {name: np.asarray(found[name], np.int64) for name in comp.class_counts().index if name in found}
+    groups = labels.groupby(labels).groups
+    return {name: np.asarray(groups[name], np.int64) for name in comp.class_counts().index if name in groups}
 
 
 def label_values(comp):
     """Return one number for each training row, float64: the (first) target, or the mean of a distribution's bins.
 
-    Bins whose names are numbers count as those numbers, others as 1, 2, 3 and so on.
+    Bins whose names are all numbers count as those numbers, others as 1, 2, 3 and so on.
     """
     return comp.task.values(comp.train["label"], comp.class_names)
 
 
-def look_at(comp, rows, side, *, most, least):
+def sample_thumbnails(comp, rows, side, *, most, least):
     """Return a sample of the training images, spread over the classes, as square thumbnails.
 
     Args:
         comp: a `Competition`.
         rows: what `rows_of_class` returned.
         side: pixels of a thumbnail; divides 32.
-        most: images in all, about; `least`: of each class, where there are so many.
+        most: images in all, roughly.
+        least: images of each class, where there are so many.
 
     Returns:
-        Positions in `comp.train`, int64 `(n,)`, rising, of those that can be read; their pixels, float32
+        Positions in `comp.train`, int64 `(n,)`, rising, of those that can be read; and their pixels, float32
         `(n, side, side, channels)`, grey images among coloured ones with equal channels.
 
     Raises:
@@ -95,15 +98,16 @@ def look_at(comp, rows, side, *, most, least):
     """
     share = min(1, most / len(comp.train))
     rng = np.random.default_rng(0)
-    drawn = [rng.permutation(part)[: max(least, round(share * len(part)))] for part in rows.values()]
+    drawn = [rng.permutation(class_rows)[: max(least, round(share * len(class_rows)))] for class_rows in rows.values()]
     positions = np.unique(np.concatenate(drawn))
     sources = comp.train["source"].iloc[positions].tolist()
-    found = [facts.colours for facts in scan(comp, sources)]
-    kept = [number for number, pixels in enumerate(found) if pixels.size]
-    if not kept:
+    colours = [facts.colours for facts in scan(comp, sources)]
+    readable = [number for number, pixels in enumerate(colours) if pixels.size]
+    if not readable:
         raise ValueError("none of the training images looked at can be read; see kk.check_images(comp)")
-    channels = max(found[number].shape[2] for number in kept)
-    return positions[kept], np.stack([with_channels(reduced(found[number], side), channels) for number in kept])
+    channels = max(colours[number].shape[2] for number in readable)
+    thumbnails = [with_channels(reduced(colours[number], side), channels) for number in readable]
+    return positions[readable], np.stack(thumbnails)
 
 
 def reduced(colours, side):
@@ -121,11 +125,11 @@ def with_channels(pixels, channels):
 def members(rows, positions, *, alone=False):
     """Return each class's places in `positions`, without empty ones; `alone`: only rows that belong to one class."""
     place = pd.Series(np.arange(len(positions)), index=positions)
-    chosen = [place.reindex(part).dropna().astype(int).to_numpy() for part in rows.values()]
+    chosen = [place.reindex(class_rows).dropna().astype(int).to_numpy() for class_rows in rows.values()]
     if alone:
         times = np.bincount(np.concatenate(chosen), minlength=len(positions))
-        chosen = [part[times[part] == 1] for part in chosen]
-    return [part for part in chosen if len(part)]
+        chosen = [class_rows[times[class_rows] == 1] for class_rows in chosen]
+    return [class_rows for class_rows in chosen if len(class_rows)]
 
 
 def _reduced(image, side, single):
@@ -134,11 +138,7 @@ def _reduced(image, side, single):
         image.draft(None, (2 * side, 2 * side))
     image = ImageOps.exif_transpose(image)
     grey = single or image.mode in ("1", "L", "LA")
-    if deep:
-        pixels = np.asarray(image, np.float32).clip(0)
-        image = Image.fromarray((pixels * (255 / max(pixels.max(), 1))).astype(np.uint8))
-    else:
-        image = image.convert("L" if grey else "RGB")
+    image = stretched_to_8_bits(image) if deep else image.convert("L" if grey else "RGB")
     scale = min(1, side / max(image.size))
     size = tuple(max(1, round(length * scale)) for length in image.size)
     pixels = np.asarray(image.resize(size, Image.Resampling.BOX))

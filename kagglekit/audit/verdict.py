@@ -7,7 +7,7 @@ import pandas as pd
 
 from kagglekit._checks import first_few
 from kagglekit.audit.repair import has_problem, missing_cells, problems_of
-from kagglekit.audit.thumbnails import label_values, look_at, members, rows_of_class
+from kagglekit.audit.thumbnails import label_values, members, rows_of_class, sample_thumbnails
 from kagglekit.competition.sources import parts
 
 _MOST_LOOKED_AT = 5000
@@ -20,7 +20,7 @@ _STRIDE = 32  # of the last feature map of nearly every pretrained network
 def describe_data(comp, report, groups=None):
     """Say in plain words what the data are like and what follows for training.
 
-    At most 5,000 training images, spread over the classes, are looked at as thumbnails of 8 x 8 pixels.
+    At most 5,000 training images, spread over the classes, are used, as thumbnails of 8 x 8 pixels.
 
     Args:
         comp: a `Competition`.
@@ -46,7 +46,7 @@ def describe_data(comp, report, groups=None):
     215
     """
     rows = rows_of_class(comp)
-    positions, thumbnails = look_at(comp, rows, _SIDE, most=_MOST_LOOKED_AT, least=_EASY_LEAST)
+    positions, thumbnails = sample_thumbnails(comp, rows, _SIDE, most=_MOST_LOOKED_AT, least=_EASY_LEAST)
     classes = members(rows, positions)
     easy = _easy_first(classes, thumbnails)
     readable = report[(report["part"] == "train") & (report["width"] > 0)]
@@ -97,12 +97,12 @@ def _colours(comp, thumbnails):
 
 
 def _easy_first(classes, thumbnails):
-    chosen = {}
-    for part in classes:
-        distance = ((thumbnails[part] - thumbnails[part].mean(axis=0)) ** 2).mean(axis=(1, 2, 3))
-        number = max(_EASY_LEAST, round(_EASY_SHARE * len(part)))
-        chosen |= dict.fromkeys(part[np.argsort(distance, kind="stable")[:number]].tolist())
-    return list(chosen)
+    easy = {}
+    for places in classes:
+        distance = ((thumbnails[places] - thumbnails[places].mean(axis=0)) ** 2).mean(axis=(1, 2, 3))
+        number = max(_EASY_LEAST, round(_EASY_SHARE * len(places)))
+        easy |= dict.fromkeys(places[np.argsort(distance, kind="stable")[:number]].tolist())
+    return list(easy)
 
 
 def _labels(comp, rows):
@@ -183,17 +183,17 @@ def _resolution(readable):
 
 
 def _look_alike(comp, classes, thumbnails):
-    """Nearest class mean on thumbnails, each image left out of its own class's mean, against chance."""
-    classes = [part for part in classes if len(part) > 1]
+    """Compare nearest class means on thumbnails, each image left out of its own class's mean, with chance."""
+    classes = [places for places in classes if len(places) > 1]
     if len(classes) < 2:
         return "fine-grained", "not measured: fewer than 2 classes have 2 images of their own", "look at the images"
     vectors = thumbnails.reshape(len(thumbnails), -1)
-    means = np.stack([vectors[part].mean(axis=0) for part in classes])
+    means = np.stack([vectors[places].mean(axis=0) for places in classes])
     recalls = []
-    for number, part in enumerate(classes):
-        distances = (vectors[part] ** 2).sum(1)[:, None] - 2 * vectors[part] @ means.T + (means**2).sum(1)
+    for number, places in enumerate(classes):
+        distances = (vectors[places] ** 2).sum(1)[:, None] - 2 * vectors[places] @ means.T + (means**2).sum(1)
         # Leaving x out of a mean of n moves it away: |x - mean'| = n / (n - 1) |x - mean|
-        distances[:, number] *= (len(part) / (len(part) - 1)) ** 2
+        distances[:, number] *= (len(places) / (len(places) - 1)) ** 2
         recalls.append((distances.argmin(axis=1) == number).mean())
     accuracy, chance = float(np.mean(recalls)), 1 / len(classes)
     above = (accuracy - chance) / (1 - chance)
@@ -233,16 +233,16 @@ def _duplicates(groups):
     duplicates, conflicts, leaks = (groups.attrs.get(name, []) for name in ("duplicates", "conflicts", "leaks"))
     images = len(set(itertools.chain(*duplicates)))
     keep = "kk.assign_folds(comp, groups=groups) keeps each group in one fold"
-    found = (
+    finding = (
         f"{images} training images in groups of duplicates: {len(duplicates)}"
         if duplicates
         else "none among the training images"
     )
-    lines = [("duplicates", found, keep if duplicates else "nothing to do")]
+    lines = [("duplicates", finding, keep if duplicates else "nothing to do")]
     if conflicts:
-        named = first_few([" = ".join(ids) for ids in conflicts], most=3)
+        examples = first_few([" = ".join(ids) for ids in conflicts], most=3)
         advice = "look at them: correct the label or leave them out; as they are, one of them is always wrong"
-        lines.append(("conflicts", f"groups of duplicates with different labels: {len(conflicts)}, {named}", advice))
+        lines.append(("conflicts", f"groups of duplicates with different labels: {len(conflicts)}, {examples}", advice))
     if leaks:
         test = len({test_id for _, test_id in leaks})
         advice = "they flatter the leaderboard, not the model; read the rules before using them"

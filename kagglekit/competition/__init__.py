@@ -1,1 +1,1 @@
-"""What the organiser gave, as rows: tables, layouts, quality and folds. No TensorFlow here."""
+"""What the organiser gave, as clean tables: layouts, sources of images, presets. No TensorFlow here."""

@@ -4,7 +4,7 @@
 |---|---|
 | `image_id` | unique text |
 | `id` | text, the submission row that the image belongs to; several images may share one |
-| `source` | where the image's bytes lie, see `kagglekit.competition.sources` |
+| `source` | where the image's bytes are, see `kagglekit.competition.sources` |
 | `label` | what is to be predicted, in the form of the task; only in train |
 | `group` | what must not cross folds, where given; empty text: unknown |
 | `copy_of` | in what `kk.expand` returned: the `image_id` that the row is a copy of, else empty text |

@@ -1,4 +1,4 @@
-"""The built-in competition: scikit-learn's 1,797 real handwritten digits of 8x8 pixels, as an organiser would do it.
+"""The built-in competition: scikit-learn's 1,797 handwritten digits of 8x8 pixels, as an organiser would publish them.
 
 Source: E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998
 (https://doi.org/10.24432/C50P49), the test part, as `sklearn.datasets.load_digits` ships it.
@@ -33,12 +33,12 @@ def _write(target):
     frame = pd.DataFrame(
         {"id": [f"{number:05d}" for number in range(len(pixels))], "label": data.target[order].astype(str)}
     )
-    parts = {"test": frame.iloc[:TEST_ROWS], "train": frame.iloc[TEST_ROWS:]}
-    for part, rows in parts.items():
+    tables = {"test": frame.iloc[:TEST_ROWS], "train": frame.iloc[TEST_ROWS:]}
+    for part, rows in tables.items():
         (target / part).mkdir(parents=True)
         for row, identifier in rows["id"].items():
             Image.fromarray(pixels[order[row]]).save(target / part / f"{identifier}.png")
-    parts["train"].to_csv(target / "train.csv", index=False)
-    parts["test"].assign(label="0").to_csv(target / "sample_submission.csv", index=False)
+    tables["train"].to_csv(target / "train.csv", index=False)
+    tables["test"].assign(label="0").to_csv(target / "sample_submission.csv", index=False)
     (target / ANSWERS).parent.mkdir()
-    parts["test"].to_csv(target / ANSWERS, index=False)
+    tables["test"].to_csv(target / ANSWERS, index=False)

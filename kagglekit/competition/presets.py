@@ -1,4 +1,4 @@
-"""How competitions lie on disk, and what the field learnt from some of them."""
+"""How competitions are laid out on disk, and what was learnt from some of them."""
 
 import dataclasses
 import re
@@ -12,7 +12,7 @@ SUBMISSION_FORMS = tuple(dict.fromkeys(form for task in TASKS.values() for form 
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """What a reader cannot see for itself; everything that is left out is found by looking.
+    """What a reader cannot see in the files; whatever is left out is inferred from them.
 
     Args:
         layout: name of a layout, a key of `kagglekit.competition.layouts.LAYOUTS`.
@@ -81,7 +81,7 @@ class Preset:
 
 
 def find_preset(preset, folder_name):
-    """Return the preset that is meant: a `Preset`, a key of `PRESETS`, or None for the one of the folder's name."""
+    """Return a `Preset` from a `Preset`, a key of `PRESETS`, or None for the one with the folder's name."""
     if isinstance(preset, Preset):
         return preset
     if preset is None:

@@ -1,9 +1,9 @@
-"""Where an image's bytes lie: a file, several files of one image, or a stretch of a container.
+"""Where an image's bytes are: a file, several files of one image, or a stretch of a container.
 
 A `source` in the table is text, or a tuple of texts for the channels of one image:
 
 - `train/00012.png`: a file below the competition's folder,
-- `train.bson@4096+12345`: 12345 bytes from offset 4096 of a container (BSON, TFRecord), an encoded image as it stands,
+- `train.bson@4096+12345`: 12345 bytes from offset 4096 of a container (BSON, TFRecord), an encoded image,
 - `train.csv@4096+1568#28x28x1`: the same, where the stretch is text: the pixels of a row, numbers between commas.
 
 Nothing is copied out of a container: it is read in place, by any thread, in any order.
@@ -16,7 +16,7 @@ import re
 import numpy as np
 from PIL import Image, ImageOps
 
-MAX_PIXELS = 100_000_000  # an image of more is taken for a decompression bomb
+MAX_PIXELS = 100_000_000  # a larger image is refused as a decompression bomb
 _STRETCH = re.compile(r"(?P<file>.+)@(?P<offset>\d+)\+(?P<length>\d+)(?:#(?P<shape>\d+x\d+x\d+))?", re.DOTALL)
 # What decoders raise for damaged input: PIL's errors are all of these types.
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
@@ -32,14 +32,14 @@ def _stretch_of(part):
 
 
 def parts(source):
-    """Return the sources of an image's files as a list: one, or one for each group of channels."""
+    """Return the parts of a source as a list: one, or one for each file of channels."""
     return list(source) if isinstance(source, tuple) else [source]
 
 
 def file_of(source):
-    """Return the file, relative to the root, that one part lies in."""
-    found = _stretch_of(source)
-    return found["file"] if found else source
+    """Return the file, relative to the root, that holds one part."""
+    match = _stretch_of(source)
+    return match["file"] if match else source
 
 
 def name_of(source):
@@ -48,34 +48,34 @@ def name_of(source):
 
 
 def size_of(root, source):
-    """Return the stored bytes of an image, all parts together."""
-    lengths = (_stretch_of(part) for part in parts(source))
+    """Return the stored size of an image in bytes, all parts together."""
+    matches = (_stretch_of(part) for part in parts(source))
     return sum(
-        int(found["length"]) if found else os.stat(os.path.join(root, part)).st_size
-        for part, found in zip(parts(source), lengths, strict=True)
+        int(match["length"]) if match else os.stat(os.path.join(root, part)).st_size
+        for part, match in zip(parts(source), matches, strict=True)
     )
 
 
 def read_bytes(root, part):
     """Return the encoded bytes of one part: what a file of its own would hold (pixels as text become a PNG)."""
-    found = _stretch_of(part)
-    if not found:
+    match = _stretch_of(part)
+    if not match:
         with open(os.path.join(root, part), "rb", buffering=0) as file:
             return file.read()
-    with open(os.path.join(root, found["file"]), "rb") as file:
-        file.seek(int(found["offset"]))
-        content = file.read(int(found["length"]))
-    if len(content) != int(found["length"]):
-        raise OSError(f"{found['file']} ends before the image at offset {found['offset']}")
-    if found["shape"]:
-        shape = [int(side) for side in found["shape"].split("x")]
+    with open(os.path.join(root, match["file"]), "rb") as file:
+        file.seek(int(match["offset"]))
+        content = file.read(int(match["length"]))
+    if len(content) != int(match["length"]):
+        raise OSError(f"{match['file']} ends before the image at offset {match['offset']}")
+    if match["shape"]:
+        shape = [int(side) for side in match["shape"].split("x")]
         values = np.array(content.split(b","), np.float64)
         if not (values.min() >= 0 and values.max() <= 255 and (values == values.round()).all()):
             raise ValueError(f"pixels from {values.min():g} to {values.max():g}; expected whole numbers from 0 to 255")
         pixels = values.astype(np.uint8).reshape(shape)
-        stored = io.BytesIO()
-        Image.fromarray(pixels[..., 0] if shape[2] == 1 else pixels).save(stored, "PNG", compress_level=1)
-        content = stored.getvalue()
+        buffer = io.BytesIO()
+        Image.fromarray(pixels[..., 0] if shape[2] == 1 else pixels).save(buffer, "PNG", compress_level=1)
+        content = buffer.getvalue()
     return content
 
 
@@ -107,7 +107,7 @@ def read_pixels(root, source):
 
     Args:
         root: folder of the competition.
-        source: a source as it stands in the table.
+        source: a `source` of the table.
 
     Returns:
         Array `(height, width, channels)`, uint8, or uint16 where a part has 16 bits. Each part gives 1 channel (grey)

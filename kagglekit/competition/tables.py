@@ -22,17 +22,17 @@ class Competition:
 
     Args:
         name: the name of its folders in the workspace and below `submissions/`.
-        root: the folder of the raw files; every `source` lies inside it.
+        root: the folder of the raw files; every `source` is inside it.
         train: DataFrame with one line per image: `image_id` (unique text), `id` (text, the submission row that the
             image belongs to; several images may share one), `source` (see `kagglekit.competition.sources`), `label`,
             and `group` and metadata (text, empty where missing) where given.
         test: the same without `label`; may be empty.
         sample_submission: DataFrame of text as the organiser gave it, or None.
         id_column, label_column: their names in the organiser's files.
-        metric: name of the metric that the competition is scored by, or a `kk.Metric` of your own; it is held as a
+        metric: name of the metric that the competition is scored by, or a `kk.Metric` of your own; it is stored as a
             `Metric`. Defaults to what is usual for the task.
         task: what a label is, a `kagglekit.tasks.Task` or its name. `"single_label"`: text, the class. `"ordinal"`: the
-            same, of classes that stand in an order (grades). `"multi_label"`: a tuple of class names, perhaps empty.
+            same, of ordered classes (grades). `"multi_label"`: a tuple of class names, perhaps empty.
             `"regression"`: a float, or a tuple of them. `"distribution"`: a tuple of floats, one for each class, that
             sum to 1.
         classes: names of the network's outputs. Defaults to the labels that occur, sorted; needed for `"distribution"`
@@ -80,12 +80,12 @@ class Competition:
 
     @property
     def metadata_columns(self):
-        """Names of the columns of `train` that are metadata, as a list: none that the kit itself gives a meaning."""
+        """Names of the columns of `train` that are metadata, as a list: those without a meaning of the kit's."""
         return metadata_columns(self.train)
 
     @property
     def folders(self):
-        """Where its records, runs, tuning studies and the like lie: `kagglekit._paths.Folders`."""
+        """Where its records, runs, tuning studies and the like are: `kagglekit._paths.Folders`."""
         return _paths.folders_of(self.name)
 
     @property
@@ -95,7 +95,7 @@ class Competition:
 
     @property
     def hash(self):
-        """Names the rows: equal ids, labels, groups and sources give equal text. Pixels are hashed by the records."""
+        """Hash of the rows: equal ids, labels, groups and sources give equal text. Pixels are hashed by the records."""
         columns = [column for column in RESERVED if column in self.train]
         # Piece by piece: one text of millions of rows would be the largest thing in memory
         pieces = [
@@ -135,7 +135,7 @@ class Competition:
 def read_text_csv(path, *, names=None):
     """Read a CSV with every cell as text: id `00012` stays `00012`, a class `NA` stays `NA`.
 
-    Commas, semicolons, tabs or spaces may part the cells; the first line decides.
+    Commas, semicolons, tabs, bars or spaces may separate the cells; the first line decides.
 
     Args:
         path: the file.
@@ -147,8 +147,8 @@ def read_text_csv(path, *, names=None):
     try:
         with open(path, encoding="utf-8-sig") as file:
             first = file.readline()
-        marks = max(",;\t|", key=first.count)
-        separator = marks if marks in first else " " if names else ","
+        best = max(",;\t|", key=first.count)
+        separator = best if best in first else " " if names else ","
         table = pd.read_csv(
             path,
             dtype=str,
@@ -196,7 +196,7 @@ def as_series(values, ids, what):
 
 
 def row_folds(comp, folds):
-    """Return the fold of every training row, integers indexed by image_id; a copy not named has its image's.
+    """Return the fold of every training row, integers indexed by image_id; a copy without one has its original's.
 
     Args:
         comp: a `Competition`, perhaps what `kk.expand` returned.
@@ -205,6 +205,6 @@ def row_folds(comp, folds):
     if "copy_of" in comp.train and isinstance(folds, dict | pd.Series):
         folds = pd.Series(folds)
         unnamed = comp.train[(comp.train["copy_of"] != "") & ~comp.train["image_id"].isin(folds.index)]
-        theirs = folds.reindex(unnamed["copy_of"]).set_axis(unnamed["image_id"].tolist())
-        folds = pd.concat([folds, theirs])
+        inherited = folds.reindex(unnamed["copy_of"]).set_axis(unnamed["image_id"].tolist())
+        folds = pd.concat([folds, inherited])
     return as_series(folds, comp.train["image_id"], "folds").astype(int)

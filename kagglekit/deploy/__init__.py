@@ -1,1 +1,1 @@
-"""A run leaves the notebook."""
+"""Exporting a run's network for deployment."""

@@ -1,4 +1,4 @@
-"""Folds that leak nothing, by image_id; `fold_checks` holds the proof."""
+"""Folds that leak nothing, by image_id; `kk.fold_report` shows it."""
 
 import numbers
 
@@ -57,7 +57,7 @@ def assign_folds(comp, n_splits=5, *, groups=None, balance_group_sizes=False, se
 
 
 def assign_holdout(comp, share=0.2, *, groups=None, seed=0):
-    """Hold a share of the training images out, with the same shares of every class: one fold instead of five.
+    """Hold out a share of the training images, with the same shares of every class: one fold instead of five.
 
     A network is then trained once: `kk.cross_validate(comp, folds, recipe, fold_numbers=[0])`.
 
@@ -81,7 +81,7 @@ def assign_holdout(comp, share=0.2, *, groups=None, seed=0):
     [288, 1149]
     """
     if not isinstance(share, numbers.Real) or not 0 < share < 1:
-        raise ValueError(f"expected a share above 0 and below 1, got {share!r}; 0.2 holds a fifth out")
+        raise ValueError(f"expected a share above 0 and below 1, got {share!r}; 0.2 holds out a fifth")
     check_settings(seed=seed)
     folds = _spread(comp, np.array([share, 1 - share]), groups, seed)
     folds.attrs["shares"] = [share, 1 - share]
@@ -89,7 +89,7 @@ def assign_holdout(comp, share=0.2, *, groups=None, seed=0):
 
 
 def merge_folds(folds, n_splits):
-    """Join folds to fewer, so that 15 folds written once serve as 15, 5 or 3.
+    """Join folds to fewer, so that 15 saved folds serve as 15, 5 or 3.
 
     Args:
         folds: Series indexed by image_id with folds 0, 1, ... as `assign_folds` gives them.
@@ -100,7 +100,7 @@ def merge_folds(folds, n_splits):
         that gives the first ones a row more, the large ones are not joined to each other.
 
     Raises:
-        ValueError: if `n_splits` does not divide the number of folds, or a fold number is missing or none.
+        ValueError: if `n_splits` does not divide the number of folds, or a fold number is missing.
 
     Example:
 
@@ -143,7 +143,8 @@ def load_folds(comp):
             f"no {path}; run the notebook 01_eda first, or call kk.save_folds(comp, kk.assign_folds(comp))"
         )
     table = read_text_csv(path).set_index("image_id")
-    train = comp.train[comp.train["copy_of"] == ""] if "copy_of" in comp.train else comp.train  # copies follow theirs
+    # Copies follow their originals
+    train = comp.train[comp.train["copy_of"] == ""] if "copy_of" in comp.train else comp.train
     folds = as_series(table["fold"].astype(int), train["image_id"], f"folds in {path}")
     if "label" in table and table["label"].loc[folds.index].tolist() != train["label"].astype(str).tolist():
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The proof that folds are fair and leak nothing."""
+"""A report that shows whether folds are fair and leak nothing."""
 
 import numpy as np
 import pandas as pd
@@ -11,11 +11,11 @@ from kagglekit.folds.splitters import bin_numbers, label_columns, units_of
 
 
 def fold_report(comp, folds, groups=None, *, duplicates=None):
-    """Show that the folds are fair and leak nothing, a verdict per line.
+    """Check that the folds are fair and leak nothing, a verdict per line.
 
     Args:
         comp: a `Competition`.
-        folds: what `assign_folds` or `assign_holdout` returned, or folds of one's own (a Series indexed by image_id,
+        folds: what `assign_folds` or `assign_holdout` returned, or your own folds (a Series indexed by image_id,
             a dict, or a list in row order).
         groups: the groups that must not cross folds, as in `assign_folds`.
         duplicates: what `kk.duplicate_groups` returned, or a list of lists of ids that look alike. Defaults to
@@ -57,14 +57,14 @@ def fold_report(comp, folds, groups=None, *, duplicates=None):
 
 
 def strata(comp, n_splits):
-    """Return what the folds share out evenly, as `label_columns` gives it, rows in the order of `comp.train`."""
-    shared, names = comp.task.strata(comp.train["label"], comp.class_names)
-    columns, found = label_columns(shared, n_splits)
-    return columns, names or found
+    """Return what the folds distribute evenly, as `label_columns` gives it, rows in the order of `comp.train`."""
+    y, names = comp.task.strata(comp.train["label"], comp.class_names)
+    columns, column_names = label_columns(y, n_splits)
+    return columns, names or column_names
 
 
 def joined_groups(comp, groups):
-    """Join images that share a group, given or the competition's own, or their `id`.
+    """Join images that share a group (of `groups` or the competition's column) or an `id`.
 
     Returns:
         int64 array `(rows,)`: the number of each image's group, in the order of `comp.train`; and an object array
@@ -78,12 +78,12 @@ def joined_groups(comp, groups):
         causes.append(as_series(groups, ids, "groups").astype(str).to_numpy())
     names, nodes, links = np.array(ids, object), len(ids), []
     for cause in causes:
-        known = np.flatnonzero(cause != "")  # empty text: unknown, so together with nothing
-        names[known] = cause[known]
-        codes = pd.factorize(cause[known])[0]
-        links.append((known, nodes + codes))
+        grouped = np.flatnonzero(cause != "")  # empty text: an unknown group, joined to nothing
+        names[grouped] = cause[grouped]
+        codes = pd.factorize(cause[grouped])[0]
+        links.append((grouped, nodes + codes))
         nodes += codes.max(initial=-1) + 1
-    images, shared = (np.concatenate(part) for part in zip(*links, strict=True))
+    images, shared = (np.concatenate(arrays) for arrays in zip(*links, strict=True))
     graph = sparse.coo_array((np.ones(len(images)), (images, shared)), shape=(nodes, nodes))
     units = pd.factorize(connected_components(graph, directed=False)[1][: len(ids)])[0]
     first = np.unique(units, return_index=True)[1]
@@ -99,13 +99,13 @@ def _sizes(position, shares, largest):
     fair = np.full(len(counts), len(position) / len(counts))
     if shares is not None and len(shares) == len(counts):
         fair = np.array(shares) * len(position)
-    # Whole groups cannot always be shared out better than to the size of the largest
+    # Whole groups cannot always be distributed better than to the size of the largest
     fine = np.abs(counts - fair).max() <= max(largest, 0.01 * fair.min())
     return "images in a fold", f"{counts.min()} to {counts.max()}", _verdict(fine, "uneven")
 
 
 def _shares(comp, units, position, numbers, shares):
-    """Return the lines on what the folds have of each class, label or bin."""
+    """Return the lines on the folds' shares of each class, label or bin."""
     columns, names = strata(comp, len(numbers))
     what = comp.task.shared_out
     names = names or [f"bin {number}" for number in range(columns.shape[1])]
@@ -114,7 +114,7 @@ def _shares(comp, units, position, numbers, shares):
     # The fair share of a fold, against the number of images that the fold has
     fair = np.outer(sizes / sizes.sum(), held.sum(axis=0))
     distance = np.abs(held - fair)
-    # Labels that come together cannot all be exact, nor can whole groups; a twentieth is below what chance does to
+    # Labels that occur together cannot all be exact, nor can whole groups; a twentieth is below what chance does to
     # a score.
     allowed = np.maximum(max(np.bincount(units).max(), 2 if what == "label" else 1), 0.05 * fair)
     lines = [
@@ -127,9 +127,9 @@ def _shares(comp, units, position, numbers, shares):
     possible = np.minimum(units_of(columns, units), len(numbers))
     lacking = (held == 0) & (possible > 0)
     avoidable = lacking & ((held > 0).sum(axis=0) < possible) & ((fair >= 1) | (shares is None))
-    some = avoidable if avoidable.any() else lacking
-    found = first_few(f"{names[column]} in fold {numbers[fold]}" for column, fold in np.argwhere(some.T))
-    verdict = found if avoidable.any() else f"unavoidable, too rare: {found}"
+    reported = avoidable if avoidable.any() else lacking
+    examples = first_few(f"{names[column]} in fold {numbers[fold]}" for column, fold in np.argwhere(reported.T))
+    verdict = examples if avoidable.any() else f"unavoidable, too rare: {examples}"
     plural = {"class": "classes"}.get(what, f"{what}s")
     return [*lines, (f"{plural} that a fold lacks", str(int(lacking.sum())), _verdict(not lacking.any(), verdict))]
 
@@ -167,11 +167,11 @@ def _near_duplicates(fold, duplicates):
     if isinstance(duplicates, pd.Series):
         duplicates = duplicates.attrs.get("duplicates", duplicates.groupby(duplicates).groups.values())
     fold_of = fold.to_dict()
-    known = [[identifier for identifier in ids if identifier in fold_of] for ids in duplicates]
-    crossing = [ids for ids in known if len({fold_of[identifier] for identifier in ids}) > 1]
+    clusters = [[identifier for identifier in ids if identifier in fold_of] for ids in duplicates]
+    crossing = [ids for ids in clusters if len({fold_of[identifier] for identifier in ids}) > 1]
     return (
         check,
-        f"{len(crossing)} of {len(known)}",
+        f"{len(crossing)} of {len(clusters)}",
         _verdict(
             not crossing,
             f"leak: {first_few(', '.join(map(str, ids[:3])) for ids in crossing)}; "

@@ -1,14 +1,14 @@
-"""The engine below every split: units that stay whole are spread over folds so that each fold has its share of all."""
+"""The search behind every split: units that stay whole are spread over folds so that each has its share of all."""
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
 # Bounds of the search, in numbers evaluated, so that its time does not depend on luck.
-BATCH = 60_000  # a round looks at so many changes x columns at once
+BATCH = 60_000  # changes x columns that a round evaluates at once
 ROUNDS = 600
 PATIENCE = 12  # rounds without a better change before a search ends
-WORK = 2_000_000  # searches begin again until so many numbers were evaluated
+WORK = 2_000_000  # searches restart until so many numbers were evaluated
 DENSE = 5_000_000  # numbers that the counts of all kinds may take in memory at once
 
 # What the search weighs: the largest distance of a class from its share, the mean deviation of the classes, and the
@@ -23,8 +23,8 @@ def spread(columns, shares, *, seed):
     """Give every unit a fold so that each fold holds its share of every column.
 
     Units of equal counts are one kind, so that sixty thousand rows of ten classes are ten kinds. Kinds are placed one
-    after another, large and rare ones first, each where it is missed most; then units are moved and exchanged as long
-    as that helps.
+    after another, large and rare ones first, each in the folds that lack it most; then units are moved and exchanged
+    as long as that helps.
 
     Args:
         columns: sparse array `(units, columns)` of counts, not negative: how many rows of each class, label or bin a
@@ -88,7 +88,7 @@ class _Search:
         self.weights = 1 / np.maximum(totals, 1)
         self.weighted = sparse.csr_array(kinds.multiply(self.weights[None, :]))
         self.weighted.sort_indices()
-        self.own = np.asarray(self.weighted.multiply(kinds).sum(axis=1)).ravel()
+        self.norms = np.asarray(self.weighted.multiply(kinds).sum(axis=1)).ravel()
         self.totals = np.maximum(totals[:-1], 1)
         self.importance = np.array(IMPORTANCE if np.ptp(shares) < 1e-9 else UNEQUAL_IMPORTANCE)
         self.work = 0
@@ -110,31 +110,31 @@ class _Search:
         return best
 
     def place(self, disorder):
-        """Give every kind's units to the folds that miss them most, kinds of large weight first."""
+        """Give every kind's units to the folds that lack them most, kinds of large weight first."""
         folds = len(self.shares)
         self.counts = np.zeros((len(self.sizes), folds), np.int64)
         placed, held = np.zeros(self.kinds.shape[1]), np.zeros_like(self.targets)
         indices, data, ends = self.kinds.indices, self.kinds.data, self.kinds.indptr
         priority = self.rng.permutation(len(self.sizes))  # among kinds of equal weight
-        weight = self.own * np.exp(disorder * self.rng.standard_normal(len(self.own)))
+        weight = self.norms * np.exp(disorder * self.rng.standard_normal(len(self.norms)))
         for kind in np.lexsort((priority, -np.round(weight / weight.max(), 9))):
             part = slice(ends[kind], ends[kind + 1])
-            where, what, size = indices[part], data[part], self.sizes[kind]
-            placed[where] += size * what
+            entries, amounts, size = indices[part], data[part], self.sizes[kind]
+            placed[entries] += size * amounts
             # The change of the sum of squares by one more unit, in units of the growth that each unit brings
-            off = held[:, where] - self.shares[:, None] * placed[where]
-            price = off @ self.weighted.data[part] / self.own[kind]
+            off = held[:, entries] - self.shares[:, None] * placed[entries]
+            price = off @ self.weighted.data[part] / self.norms[kind]
             first = self.rng.permutation(folds)  # so that ties fall anywhere
             price = np.round(price[first], 6)
             if size == 1:
-                given = np.zeros(folds, np.int64)
-                given[first[np.argmin(price)]] = 1
+                assigned = np.zeros(folds, np.int64)
+                assigned[first[np.argmin(price)]] = 1
             else:
                 steps = (price[:, None] + np.arange(size)).ravel()
                 taken = np.argsort(steps, kind="stable")[:size] // size
-                given = np.bincount(first[taken], minlength=folds)
-            self.counts[kind] = given
-            held[:, where] += given[:, None] * what
+                assigned = np.bincount(first[taken], minlength=folds)
+            self.counts[kind] = assigned
+            held[:, entries] += assigned[:, None] * amounts
         self.off = held - self.targets
 
     def move(self):
@@ -142,9 +142,9 @@ class _Search:
         pull = self.weighted @ self.off.T
         for _ in range(ROUNDS):
             leave = np.where(self.counts > 0, pull, -np.inf)
-            gain = 2 * (leave.max(axis=1) - pull.min(axis=1) - self.own)
+            gain = 2 * (leave.max(axis=1) - pull.min(axis=1) - self.norms)
             kind = int(gain.argmax())
-            if gain[kind] <= 1e-9 * self.own[kind]:
+            if gain[kind] <= 1e-9 * self.norms[kind]:
                 return
             source, target = int(leave[kind].argmax()), int(pull[kind].argmin())
             unit = self.rows([kind])[0]
@@ -207,11 +207,11 @@ class _Search:
         folds = np.arange(len(self.shares))
         largest = np.abs(self.off[:, :-1]).max(axis=1), np.abs(self.off[:, -1])
         measures = []
-        for part, of_folds in zip((slice(None, -1), slice(-1, None)), largest, strict=True):
+        for columns, of_folds in zip((slice(None, -1), slice(-1, None)), largest, strict=True):
             other = np.where(
                 (folds[None, :] == source[:, None]) | (folds[None, :] == target[:, None]), 0, of_folds[None, :]
             ).max(axis=1)
-            changed = np.maximum(np.abs(after_source[:, part]), np.abs(after_target[:, part])).max(axis=1)
+            changed = np.maximum(np.abs(after_source[:, columns]), np.abs(after_target[:, columns])).max(axis=1)
             measures.append(np.maximum(other, changed))
         squares = (self.off[:, :-1] ** 2).sum(axis=0) + (
             after_source**2 - before_source**2 + after_target**2 - before_target**2

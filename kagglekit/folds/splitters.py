@@ -46,7 +46,7 @@ class StratifiedFolds(BaseCrossValidator):
         ECML PKDD 2011. Triple stratification: C. Deotte, SIIM-ISIC Melanoma Classification, Kaggle 2020.
     """
 
-    # `groups` passes by itself where scikit-learn's metadata routing is enabled
+    # `groups` is requested by default where scikit-learn's metadata routing is enabled
     __metadata_request__split = {"groups": True}  # noqa: RUF012
 
     def __init__(self, n_splits=5, *, n_repeats=1, balance_group_sizes=False, bins=10, seed=0):
@@ -70,14 +70,14 @@ class StratifiedFolds(BaseCrossValidator):
                 also as one column, `(rows, 1)`; `(rows, labels)` of 0 and 1 (each label), `(rows, classes)` floats that
                 sum to 1 (a distribution, by its expected class number), or `(rows, outputs)` of any other numbers (each
                 output).
-            groups: `(rows,)` group names; rows of equal name stay together. Defaults to every row by itself.
+            groups: `(rows,)` group names; rows of equal name stay together. Defaults to each row on its own.
 
         Yields:
             Two int64 arrays: train and test row numbers, ascending.
 
         Raises:
             ValueError: if there are more folds than rows or groups, `y` holds NaN, lengths differ, or an argument of
-                the constructor is of another type than it says.
+                the constructor has the wrong type.
 
         Warns:
             UserWarning: naming the classes that have fewer rows (groups) than there are folds.
@@ -107,7 +107,7 @@ class StratifiedFolds(BaseCrossValidator):
 
 
 def check_settings(*, n_splits=2, seed=0, balance_group_sizes=False):
-    """Raise `ValueError` for settings of a splitter that are of another type, or too small."""
+    """Raise `ValueError` for settings of a splitter that have the wrong type or are too small."""
     check_whole("n_splits", n_splits, 2)
     check_whole("seed", seed, 0)
     if not isinstance(balance_group_sizes, bool | np.bool_):
@@ -115,7 +115,7 @@ def check_settings(*, n_splits=2, seed=0, balance_group_sizes=False):
 
 
 def label_columns(y, n_splits, *, bins=10):
-    """Return what is to be shared out evenly as indicators.
+    """Return as indicators what the folds distribute evenly.
 
     Args:
         y: as in `StratifiedFolds.split`.
@@ -140,7 +140,7 @@ def label_columns(y, n_splits, *, bins=10):
     if y.ndim == 1:
         return _one_hot(bin_numbers(y, n_splits, bins)), None
     if np.isin(y, (0, 1)).all():
-        # Rows of no label are shared out like those of a label
+        # Rows without labels are distributed like those of a label
         columns = sparse.csr_array(np.column_stack([y, ~y.any(axis=1)]).astype(float))
         return columns, [*map(str, range(y.shape[1])), "no label"]
     y = y.astype(float)
@@ -160,7 +160,7 @@ def bin_numbers(values, n_splits, bins=10):
 
 
 def unit_numbers(groups, rows):
-    """Return the number of what stays together for each row, in the order in which groups come up.
+    """Return the number of what stays together for each row, in the order in which groups appear.
 
     Raises:
         ValueError: if there are more or fewer groups than rows, or a missing one.
@@ -197,10 +197,10 @@ def fold_numbers(columns, units, shares, *, balance_group_sizes=False, bins=10, 
     if len(sizes) < folds:
         raise ValueError(f"expected at least {folds} {what} for {folds} folds, got {len(sizes)}; use fewer folds")
     together = _one_hot(units).T
-    parts = [together @ columns, sparse.csr_array(sizes[:, None])]
+    blocks = [together @ columns, sparse.csr_array(sizes[:, None])]
     if balance_group_sizes:
-        parts.insert(1, _one_hot(bin_numbers(sizes, folds, bins)))
-    numbers = spread(sparse.hstack(parts, format="csr"), shares, seed=seed)
+        blocks.insert(1, _one_hot(bin_numbers(sizes, folds, bins)))
+    numbers = spread(sparse.hstack(blocks, format="csr"), shares, seed=seed)
     if len(np.unique(numbers)) < folds:
         raise ValueError(f"{len(sizes)} {what} are too few for shares of {np.round(shares, 3).tolist()}; use others")
     return numbers[units]

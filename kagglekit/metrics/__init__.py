@@ -66,14 +66,14 @@ BUILT_IN.update(METRICS)
 
 
 def find_metric(metric, task=None):
-    """Return the `Metric` that is meant.
+    """Return a `Metric` by its name, checked against a task.
 
     Args:
         metric: a key of `METRICS`, or a `Metric`.
         task: a task that it must be for, a name or a `Task`. Defaults to any.
 
     Raises:
-        ValueError: for an unknown name (says the nearest), or a metric of another task (says those that fit).
+        ValueError: for an unknown name, with the nearest, or a metric of another task, with those that fit.
         TypeError: for a plain function.
 
     Example:
@@ -146,7 +146,7 @@ def try_out(metric, labels, task, class_names):
     """Score predictions that are nearly right on some of the rows; raises what the metric's function raises."""
     labels = labels[np.linspace(0, len(labels) - 1, min(len(labels), 200)).astype(int)]
     right = find_task(task).one_hot(labels, len(class_names))
-    with warnings.catch_warnings(action="ignore"):  # what it says of these few rows
+    with warnings.catch_warnings(action="ignore"):  # about so few rows
         score(metric, labels, 0.9 * right + 0.1 / len(class_names), task, class_names)
 
 

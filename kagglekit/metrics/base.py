@@ -1,4 +1,4 @@
-"""`Metric`: a function of labels and probabilities that knows its direction and what it can be asked of."""
+"""`Metric`: a function of labels and probabilities that knows its direction and the tasks it is for."""
 
 import dataclasses
 import inspect
@@ -27,7 +27,7 @@ class Metric:
         function: `function(labels, probabilities)` returns a number, or NaN where the rows do not define it. `labels`:
             class numbers, int64 `(rows,)`, where a row has one label, else float32 `(rows, outputs)`; `probabilities`:
             float `(rows, outputs)`, in `[0, 1]` (any number for a regression). If it has a parameter `class_names`, it
-            gets the names of the outputs, or None. Its source is part of a run's identity.
+            gets the names of the outputs, or None. Its source is part of a run's hash.
         higher_is_better: whether a larger value is a better one.
         name: short name, for files, columns and axes. Defaults to the function's.
         tasks: names of the tasks that it is for. Defaults to all.
@@ -87,7 +87,7 @@ class Metric:
             return float(self.function(labels, probabilities, **names))
         except Exception as error:
             error.add_note(
-                f"It was raised by the metric {self.name!r} on {len(labels)} rows: it is to return one number, and NaN "
+                f"It was raised by the metric {self.name!r} on {len(labels)} rows: it must return one number, and NaN "
                 "where rows do not define it; kk.Metric(..., needs=...) can say what they lack"
             )
             raise
@@ -104,7 +104,7 @@ class Metric:
         return bool(new > old if self.higher_is_better else new < old)
 
     def sort(self, scores):
-        """Order scores from the best to the worst; NaN comes last, equal ones keep their order.
+        """Order scores from the best to the worst; NaN comes last, ties keep their order.
 
         Args:
             scores: dict, Series or list of numbers.
@@ -129,12 +129,12 @@ class Metric:
 
     @property
     def built_in(self):
-        """Whether it is one of the kit's, which its name alone finds again."""
+        """Whether it is one of the kit's, which its name alone identifies."""
         return BUILT_IN.get(self.name) is self
 
     @property
     def key(self):
-        """What names the metric in a run's identity: the name; of your own, with direction and source."""
+        """The metric's part of a run's hash: the name; of one of your own, direction and source as well."""
         if self.built_in:
             return self.name
         try:
@@ -147,7 +147,7 @@ class Metric:
     def _takes_names(self):
         try:
             return "class_names" in inspect.signature(self.function).parameters
-        except (TypeError, ValueError):  # some functions written in C tell nothing of their parameters
+        except (TypeError, ValueError):  # some functions written in C have no signature
             return False
 
     def __eq__(self, other):

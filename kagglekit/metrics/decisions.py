@@ -30,31 +30,32 @@ def per_class(labels, probabilities, beta=1.0):
         beta: how much more recall counts than precision.
 
     Returns:
-        Dict of float64 arrays `(classes,)`: `precision`, `recall`, `f`, `rows` and how many rows were `said` to be it.
+        Dict of float64 arrays `(classes,)`: `precision`, `recall`, `f`, `rows`, and `predicted`, how many rows are
+        predicted as the class.
 
     Example:
 
     >>> per_class([0, 0, 1], [[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]])["f"].round(3).tolist()
     [0.667, 0.667]
     """
-    right, said, rows = _counts(labels, probabilities)
+    right, predicted, rows = _counts(labels, probabilities)
     with np.errstate(invalid="ignore"):
         return {
-            "precision": np.nan_to_num(right / said),
+            "precision": np.nan_to_num(right / predicted),
             "recall": np.nan_to_num(right / rows),
-            "f": np.nan_to_num((1 + beta**2) * right / (beta**2 * rows + said)),
+            "f": np.nan_to_num((1 + beta**2) * right / (beta**2 * rows + predicted)),
             "rows": rows,
-            "said": said,
+            "predicted": predicted,
         }
 
 
 def precision(labels, probabilities):
-    """Share of what was said that is right. Two classes: of the second. Several classes or labels: their mean."""
+    """Share of a class's predictions that are right. Two classes: of the second; several: the mean."""
     return _of_classes(labels, probabilities, "precision")
 
 
 def recall(labels, probabilities):
-    """Share of what is there that was found. Two classes: of the second. Several classes or labels: their mean."""
+    """Share of a class's rows that are found. Two classes: of the second; several: the mean."""
     return _of_classes(labels, probabilities, "recall")
 
 
@@ -64,14 +65,14 @@ def f1(labels, probabilities):
 
 
 def macro_f1(labels, probabilities):
-    """Mean over the classes of F1; 0 for a class that is never right. Classes neither there nor said do not count."""
+    """Mean over the classes of F1; 0 for one that is never right. Classes without rows and predictions do not count."""
     return _macro(per_class(labels, probabilities), labels, "f")
 
 
 def micro_f1(labels, probabilities):
     """F1 of all decisions together; with one label a row it is the accuracy."""
-    right, said, rows = (counts.sum() for counts in _counts(labels, probabilities))
-    return float(2 * right / (said + rows)) if said + rows else 0.0
+    right, predicted, rows = (counts.sum() for counts in _counts(labels, probabilities))
+    return float(2 * right / (predicted + rows)) if predicted + rows else 0.0
 
 
 def sample_f2(labels, probabilities):
@@ -91,10 +92,10 @@ def matthews(labels, probabilities):
 
     Reference: Gorodkin, "Comparing two K-category assignments by a K-category correlation coefficient", 2004.
     """
-    right, said, rows = _counts(labels, probabilities)
+    right, predicted, rows = _counts(labels, probabilities)
     total = rows.sum()
-    spread = (total**2 - said @ said) * (total**2 - rows @ rows)
-    return float((right.sum() * total - said @ rows) / np.sqrt(spread)) if spread > 0 else 0.0
+    spread = (total**2 - predicted @ predicted) * (total**2 - rows @ rows)
+    return float((right.sum() * total - predicted @ rows) / np.sqrt(spread)) if spread > 0 else 0.0
 
 
 def quadratic_weighted_kappa(labels, probabilities, class_names=None):
@@ -114,8 +115,8 @@ def quadratic_weighted_kappa(labels, probabilities, class_names=None):
 
     Example:
 
-    >>> said = np.eye(4)[[0, 1, 2, 2]]  # class 2 for the last row, whose grade is 4
-    >>> round(quadratic_weighted_kappa([0, 1, 2, 3], said, ["0", "1", "2", "4"]), 4)  # squares: 4 / 4 against 50 / 16
+    >>> predicted = np.eye(4)[[0, 1, 2, 2]]  # the last row is 4; mean squares: 4 / 4 against 50 / 16
+    >>> round(quadratic_weighted_kappa([0, 1, 2, 3], predicted, ["0", "1", "2", "4"]), 4)
     0.68
 
     Reference: Cohen, "Weighted kappa", 1968.
@@ -123,11 +124,11 @@ def quadratic_weighted_kappa(labels, probabilities, class_names=None):
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
     if labels.ndim == 1:
         grades = _grades(class_names, probabilities.shape[1])
-        truth, said = grades[labels][:, None], grades[np.argmax(probabilities, axis=1)][:, None]
+        truth, predicted = grades[labels][:, None], grades[np.argmax(probabilities, axis=1)][:, None]
     else:
-        truth, said = (np.rint(np.asarray(values, np.float64)) for values in (labels, probabilities))
-    observed = np.mean((truth - said) ** 2, axis=0)
-    by_chance = truth.var(axis=0) + said.var(axis=0) + (truth.mean(axis=0) - said.mean(axis=0)) ** 2
+        truth, predicted = (np.rint(np.asarray(values, np.float64)) for values in (labels, probabilities))
+    observed = np.mean((truth - predicted) ** 2, axis=0)
+    by_chance = truth.var(axis=0) + predicted.var(axis=0) + (truth.mean(axis=0) - predicted.mean(axis=0)) ** 2
     ratio = np.divide(observed, by_chance, out=np.zeros_like(observed), where=by_chance > 0)
     return float(np.mean(1 - ratio))
 
@@ -139,14 +140,14 @@ def _grades(class_names, size):
 
 
 def _counts(labels, probabilities):
-    """Rows of each class that are right, that were said, that are there."""
+    """Return the number of rows of each class that are right, predicted, and true."""
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
     if labels.ndim == 1:
         predicted, size = np.argmax(probabilities, axis=1), probabilities.shape[1]
-        parts = labels[labels == predicted], predicted, labels
-        return tuple(np.bincount(part, minlength=size).astype(np.float64) for part in parts)
-    there, said = labels > 0.5, probabilities >= 0.5
-    return tuple(part.sum(axis=0).astype(np.float64) for part in (there & said, said, there))
+        groups = labels[labels == predicted], predicted, labels
+        return tuple(np.bincount(group, minlength=size).astype(np.float64) for group in groups)
+    present, decided = labels > 0.5, probabilities >= 0.5
+    return tuple(group.sum(axis=0).astype(np.float64) for group in (present & decided, decided, present))
 
 
 def _of_classes(labels, probabilities, name):
@@ -156,5 +157,5 @@ def _of_classes(labels, probabilities, name):
 
 
 def _macro(values, labels, name):
-    counted = (values["rows"] + values["said"] > 0) | (np.ndim(labels) == 2)
+    counted = (values["rows"] + values["predicted"] > 0) | (np.ndim(labels) == 2)
     return float(values[name][counted].mean())

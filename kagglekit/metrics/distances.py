@@ -6,8 +6,8 @@ import numpy as np
 def log_loss(labels, probabilities):
     """Mean of -ln(probability of the right class); rows are normalised, then clipped at float64's epsilon.
 
-    A row of zeros gives the right class nothing: it costs as much as one that is certain and wrong, 36.04, which is
-    what scikit-learn's `log_loss` says of it. For several labels a row: the mean over rows and labels of the binary
+    A row of zeros gives the right class nothing: it costs as much as one that is certain and wrong, 36.04, as in
+    scikit-learn's `log_loss`. For several labels a row: the mean over rows and labels of the binary
     loss.
     """
     labels, probabilities = np.asarray(labels), np.asarray(probabilities, np.float64)

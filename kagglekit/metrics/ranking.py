@@ -46,15 +46,15 @@ def average_precision(labels, probabilities):
 
 
 def _rank(labels, probabilities):
-    """Place of the right class, from 0."""
+    """Return the rank of the right class, from 0."""
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
-    own = probabilities[np.arange(len(labels)), labels][:, None]
+    right = probabilities[np.arange(len(labels)), labels][:, None]
     earlier = np.arange(probabilities.shape[1]) < labels[:, None]
-    return ((probabilities > own) | ((probabilities == own) & earlier)).sum(axis=1)
+    return ((probabilities > right) | ((probabilities == right) & earlier)).sum(axis=1)
 
 
 def _both_kinds(labels, probabilities):
-    """One column of truth and one of probabilities for each class or label that has rows of both kinds."""
+    """Return one column of truth and one of probabilities for each class or label that has rows of both kinds."""
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
     hot = labels[:, None] == np.arange(probabilities.shape[1]) if labels.ndim == 1 else labels > 0.5
     if labels.ndim == 1 and probabilities.shape[1] == 2:

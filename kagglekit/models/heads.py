@@ -13,8 +13,8 @@ from kagglekit.tasks import SINGLE_LABEL, find_task
 HEAD = {"kind": "linear", "multi_dropout": 1, "neck": "none"}
 KINDS = ("linear", "cosine", "ordinal")
 NECKS = ("none", "batch_norm")
-# Of an ordinal head. Of 10, 20 and 40, 20 did best on toy sets of 96 and 1280 features, 3 to 10 grades, AdamW and SGD:
-# less is slow, more overshoots.
+# For the ordinal head. Of the gains 10, 20 and 40, 20 did best on toy datasets of 96 and 1280 features, 3 to 10 grades,
+# AdamW and SGD: a smaller one is slow, a larger one overshoots.
 _GAIN, _STEP = 20.0, 2.0
 
 
@@ -28,13 +28,14 @@ def build_classifier(
     pooling="avg",
     dropout=0.2,
 ):
-    """Build an image classifier that takes raw pixels and gives probabilities.
+    """Build an image classifier from raw pixels to probabilities.
 
     The model consists of Keras's own layers alone, the normalisation included, so that it loads and predicts wherever
-    Keras is, without this library. Its layer `backbone` gives the feature map, its layer `features` the pooled vector.
+    Keras is installed, without this library. Its layer `backbone` gives the feature map, its layer `features` the
+    pooled vector.
 
-    It is short for `add_head(build_extractor(...), num_classes, ...)`, which take the further knobs that a `Recipe`
-    has: activation and initialiser of a network from scratch, parallel dropouts, a neck, a cosine or an ordinal head.
+    It is short for `add_head(build_extractor(...), num_classes, ...)`, which take the other knobs of a `Recipe` as
+    well: activation and initialiser of a network from scratch, parallel dropouts, a neck, a cosine or an ordinal head.
 
     Args:
         num_classes: number of classes, 2 or more.
@@ -85,7 +86,7 @@ def build_extractor(
         backbone, image_size, channels=channels, weights=weights, activation=activation, initializer=initializer
     )
     inputs = keras.Input(extractor.input_shape[1:], name="pixels")
-    return keras.Model(inputs, pool(extractor(inputs), pooling), name=_plain(backbone))
+    return keras.Model(inputs, pool(extractor(inputs), pooling), name=_model_name(backbone))
 
 
 def add_head(extractor, outputs, *, task=SINGLE_LABEL, dropout=0.2, offset=0.0, scale=1.0, head=None):
@@ -97,14 +98,14 @@ def add_head(extractor, outputs, *, task=SINGLE_LABEL, dropout=0.2, offset=0.0, 
         task: a `kagglekit.tasks.Task` or its name, such as `"single_label"` (softmax), `"multi_label"` (sigmoids) or
             `"regression"` (numbers).
         dropout: share of the features that is dropped in training, 0 to less than 1.
-        offset, scale: of a regression: the head starts with numbers around `offset` and learns in units of `scale`
+        offset, scale: for a regression: the head starts with values around `offset` and learns in units of `scale`
             (the targets' mean and standard deviation), floats or one for each output.
-        head: dict of further knobs; what is left out keeps its default:
+        head: dict of further knobs; a knob that is left out keeps its default:
 
             - `kind`: `"linear"`, `"cosine"` (its outputs are cosines, for a loss with a margin such as ArcFace; see
-              `with_probabilities`) or `"ordinal"` (classes that stand in an order, such as grades of a disease, and are
-              numbered by it: one severity is cut into them, so of classes in any other order it learns less).
-            - `multi_dropout`: number of dropouts side by side whose results are averaged, 1 to 16; five of 0.5 won the
+              `with_probabilities`) or `"ordinal"` (classes that are numbered in their natural order, such as the
+              grades of a disease: it cuts one severity into classes, so it learns less from any other numbering).
+            - `multi_dropout`: number of parallel dropouts whose results are averaged, 1 to 16; five of 0.5 won the
               melanoma competition.
             - `neck`: `"none"` or `"batch_norm"` between features and head (https://arxiv.org/abs/1903.07071).
 
@@ -135,7 +136,7 @@ def add_head(extractor, outputs, *, task=SINGLE_LABEL, dropout=0.2, offset=0.0, 
     x = extractor.output
     if knobs["neck"] == "batch_norm":
         x = layers.BatchNormalization(center=False, momentum=0.9, name="neck")(x)
-    x = _dropped(x, dropout, knobs["multi_dropout"])
+    x = _dropout(x, dropout, knobs["multi_dropout"])
     if knobs["kind"] == "ordinal":
         x = _ordinal(x, outputs)
     elif knobs["kind"] == "cosine":
@@ -149,9 +150,9 @@ def add_head(extractor, outputs, *, task=SINGLE_LABEL, dropout=0.2, offset=0.0, 
 
 
 def with_probabilities(model, scale=30.0):
-    """Return a network that gives probabilities where its cosine head gives cosines; others are returned as they are.
+    """Return a network with a cosine head as one that gives probabilities; other networks are returned unchanged.
 
-    Train the cosines (the margin lives in the loss), and evaluate and save this; the two share their layers.
+    Train the network of cosines (the margin is part of the loss), evaluate and save this one; they share their layers.
 
     Args:
         model: a model of `add_head`.
@@ -169,61 +170,63 @@ def with_probabilities(model, scale=30.0):
     return keras.Model(model.input, layers.Softmax(dtype="float32", name="probabilities")(x), name=model.name)
 
 
-def _plain(name):
-    """A backbone's name as that of a model, which must hold no slash."""
+def _model_name(name):
+    """Return a model name made from a backbone's name: Keras allows no slash in it."""
     return str(name).replace("/", "_").replace(":", "_")
 
 
-def _dropped(x, share, count):
-    """Dropout, or several side by side, averaged: for a linear map behind it that is the average of its results."""
+def _dropout(x, rate, count):
+    """Dropout, or the average of several: before a linear layer that equals the average of the layer's results."""
     if type(count) is not int or not 1 <= count <= 16:
         raise ValueError(f"expected multi_dropout to be a whole number from 1 to 16, got {count!r}")
     if count == 1:
-        return layers.Dropout(share, name="dropout")(x)
-    return layers.Average(name="dropout")([layers.Dropout(share, name=f"dropout{n}")(x) for n in range(count)])
+        return layers.Dropout(rate, name="dropout")(x)
+    return layers.Average(name="dropout")([layers.Dropout(rate, name=f"dropout{n}")(x) for n in range(count)])
 
 
 def _cosines(x, outputs):
     """The cosines of the angles between the features and a direction for each class.
 
-    The directions are a Dense layer's kernel whose columns keep the length 1 by a constraint.
+    The directions are the columns of a Dense layer's kernel; a constraint keeps them at length 1.
 
     Reference: the normalised softmax of https://arxiv.org/abs/1801.07698 (ArcFace), section 2.1.
     """
     x = layers.UnitNormalization(dtype="float32", name="directions")(x)
-    unit = keras.constraints.UnitNorm(axis=0)
-    dense = layers.Dense(outputs, use_bias=False, kernel_constraint=unit, dtype="float32", name="cosines")
+    unit_length = keras.constraints.UnitNorm(axis=0)
+    dense = layers.Dense(outputs, use_bias=False, kernel_constraint=unit_length, dtype="float32", name="cosines")
     cosines = dense(x)
-    dense.kernel.assign(unit(dense.kernel))  # a constraint acts after a step, so not on the first values
+    dense.kernel.assign(unit_length(dense.kernel))  # a constraint acts after a step, so not on the initial values
     return cosines
 
 
 def _ordinal(x, outputs):
-    """Proportional odds: one severity, cut into classes at learnt places that keep their order.
+    """Proportional odds: one severity, cut into classes at learnt cut points that keep their order.
 
     `P(class > k) = sigmoid(severity - cut_k)`; the cuts are sums of positive steps, the weights of a Dense layer that
-    sees ones. Three things let it learn with the learning rates that suit a linear head:
+    sees ones. Three things let it learn at the learning rates that suit a linear head:
 
     - The steps start at 2. Up to 2 ln 2 = 1.39 a class between two others is nowhere the most probable one.
-    - A linear head's classes are told apart by a small difference of its sums, but the severity has to travel over all
-      steps: it starts in their middle, at 0 for every image, and counts `_GAIN` / sqrt(features) for one.
-    - The probabilities are the softmax of their logarithms, for which Keras keeps an exact gradient. Differences of
-      sigmoids are 0 in float32 for an image far on the wrong side, and so is their gradient.
+    - A linear head tells classes apart by small differences of its outputs, but the severity has to travel across all
+      steps: it starts in their middle for every image and is multiplied by `_GAIN` / sqrt(features).
+    - The probabilities are the softmax of their logarithms, for which Keras computes an exact gradient. Differences
+      of sigmoids are 0 in float32 for an image far on the wrong side, and so is their gradient.
 
     Reference: P. McCullagh, "Regression models for ordinal data", 1980. The logarithm of a difference is that of
     `sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a))`.
     """
     severity = layers.Dense(1, kernel_initializer="zeros", dtype="float32", name="severity")(x)
-    unit, middle = _GAIN / math.sqrt(x.shape[-1]), _STEP * outputs / 2
-    severity = layers.Rescaling(unit, middle, dtype="float32", name="severity_in_steps")(severity)
-    start = keras.initializers.Constant(math.log(math.expm1(_STEP)))
-    steps = layers.Dense(outputs - 1, use_bias=False, kernel_initializer=start, dtype="float32", name="ordinal_steps")
+    gain, middle = _GAIN / math.sqrt(x.shape[-1]), _STEP * outputs / 2
+    severity = layers.Rescaling(gain, middle, dtype="float32", name="severity_in_steps")(severity)
+    initializer = keras.initializers.Constant(math.log(math.expm1(_STEP)))
+    steps = layers.Dense(
+        outputs - 1, use_bias=False, kernel_initializer=initializer, dtype="float32", name="ordinal_steps"
+    )
     steps = ops.softplus(steps(ops.ones_like(severity)))
-    over = severity - ops.cumsum(steps, axis=-1)
-    above, below = ops.log_sigmoid(over), ops.log_sigmoid(-over)
-    between = above[:, :-1] + below[:, 1:] + ops.log(-ops.expm1(-steps[:, 1:]))
-    logs = ops.concatenate([below[:, :1], between, above[:, -1:]], axis=-1)
-    return layers.Activation("softmax", dtype="float32", name="probabilities")(logs)
+    margins = severity - ops.cumsum(steps, axis=-1)
+    log_above, log_below = ops.log_sigmoid(margins), ops.log_sigmoid(-margins)
+    log_between = log_above[:, :-1] + log_below[:, 1:] + ops.log(-ops.expm1(-steps[:, 1:]))
+    log_probabilities = ops.concatenate([log_below[:, :1], log_between, log_above[:, -1:]], axis=-1)
+    return layers.Activation("softmax", dtype="float32", name="probabilities")(log_probabilities)
 
 
 def freeze_backbone(model):
@@ -241,7 +244,7 @@ def unfreeze_backbone(model, share=1.0, *, batch_norm=False):
         model: a model of `build_classifier`.
         share: share of the backbone's layers, counted from the head, 0 to 1.
         batch_norm: train the batch normalisation of these layers too. False keeps it in inference mode: small batches
-            of a small data set would spoil ImageNet's statistics. A network that starts from random weights needs True.
+            of a small dataset would spoil ImageNet's statistics. A network that starts from random weights needs True.
 
     Returns:
         Number of the backbone's layers with weights that are now trained.

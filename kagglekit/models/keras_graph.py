@@ -1,6 +1,6 @@
-"""What Keras knows but has no public name for: every use of its private attributes stands here.
+"""What Keras knows but does not make public: all uses of its private attributes are in this module.
 
-Written for Keras 3.13 to 3.15; `tests/models/test_keras_graph.py` says which of them a new version breaks.
+Written for Keras 3.13 to 3.15; `tests/models/test_keras_graph.py` shows which of them a new version breaks.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import numpy as np
 from keras.src.backend.common import global_state
 from keras.src.random import seed_generator
 
-_PLAIN = (int, float, str, slice, np.ndarray)
+_CONSTANT_TYPES = (int, float, str, slice, np.ndarray)
 
 
 class Call(NamedTuple):
@@ -21,7 +21,7 @@ class Call(NamedTuple):
 
     Attributes:
         inputs, outputs: Keras tensors.
-        constants: the other arguments that are numbers, texts, slices or arrays.
+        constants: the other arguments that are numbers, strings, slices or arrays.
     """
 
     inputs: list
@@ -30,10 +30,10 @@ class Call(NamedTuple):
 
 
 def calls(operation):
-    """Return the calls of a layer, operation or nested network, the oldest first: a list of `Call`.
+    """Return the calls of a layer, operation or nested network, oldest first: a list of `Call`.
 
-    Keras's public `layer.input` and `layer.output` know layers that are called once alone. The calls are those of all
-    networks that the layer is part of.
+    Keras's public `layer.input` and `layer.output` only work for a layer that was called once. The list holds the calls
+    in all networks that the layer is part of.
 
     Example:
 
@@ -43,12 +43,12 @@ def calls(operation):
     >>> [(call.inputs[0].shape, call.outputs[0].shape) for call in calls(layer)]
     [((None, 4), (None, 2))]
     """
-    found = []
+    all_calls = []
     for node in operation._inbound_nodes:
         values = keras.tree.flatten([node.arguments.args, node.arguments.kwargs])
-        constants = [value for value in values if isinstance(value, _PLAIN)]
-        found.append(Call(list(node.input_tensors), list(node.output_tensors), constants))
-    return found
+        constants = [value for value in values if isinstance(value, _CONSTANT_TYPES)]
+        all_calls.append(Call(list(node.input_tensors), list(node.output_tensors), constants))
+    return all_calls
 
 
 def source_of(tensor):
@@ -57,14 +57,14 @@ def source_of(tensor):
 
 
 def has_logits(tensor):
-    """Whether Keras knows the logits that probabilities were made of, and computes a cross-entropy from these."""
+    """Return whether Keras knows the logits behind some probabilities; it then computes a cross-entropy from them."""
     return hasattr(tensor, "_keras_logits")
 
 
-def average_is_in_network(callback):
+def mark_average_in_network(callback):
     """Tell a `keras.callbacks.SwapEMAWeights` that the network holds the average of its weights already.
 
-    Needed where training goes on from a state that was kept after the swap.
+    Needed where training resumes from a checkpoint that was saved after the swap.
     """
     callback._ema_weights_in_model = True
 
@@ -75,12 +75,12 @@ def trained_by(optimizer):
 
 
 def decays(optimizer, variable):
-    """Whether `optimizer.exclude_from_weight_decay` has left a variable its decay."""
+    """Return whether a variable decays: not if `optimizer.exclude_from_weight_decay` has excluded it."""
     return optimizer._use_weight_decay(variable)
 
 
 def clear_session():
-    """`keras.utils.clear_session`, after which the global dtype policy is what it was; Keras's forgets it."""
+    """Clear Keras's session and keep the global dtype policy, which `keras.utils.clear_session` resets."""
     policy = keras.config.dtype_policy()
     keras.utils.clear_session()
     keras.config.set_dtype_policy(policy)
@@ -88,7 +88,7 @@ def clear_session():
 
 @contextlib.contextmanager
 def precision(policy):
-    """Within the block, Keras's dtype policy of this thread is another; threads and processes start with float32."""
+    """Set this thread's Keras dtype policy within the block; new threads and processes start with float32."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
@@ -97,14 +97,14 @@ def precision(policy):
         keras.config.set_dtype_policy(before)
 
 
-_own_seeds = contextvars.ContextVar("kagglekit_own_seeds", default=None)
+_block_random = contextvars.ContextVar("kagglekit_own_seeds", default=None)
 
 
-class _Seeds:
-    """Python's `random` as `keras.src.random.seed_generator` sees it, but for what is built in `seeds_from`."""
+class _RandomModule:
+    """Replaces Python's `random` in `keras.src.random.seed_generator`: draws as `seeds_from` says within its block."""
 
     def randint(self, low, high):
-        return (_own_seeds.get() or random).randint(low, high)
+        return (_block_random.get() or random).randint(low, high)
 
     def __getattr__(self, name):
         return getattr(random, name)
@@ -112,15 +112,15 @@ class _Seeds:
 
 @contextlib.contextmanager
 def seeds_from(seed):
-    """Within the block, initializers and layers without a seed of their own get theirs from `seed` alone.
+    """Within the block, initializers and layers without a seed of their own get one that follows from `seed` alone.
 
     An initializer or a Dropout that is made with `seed=None` draws one from Python's global `random`, in every version
     of Keras 3. `keras.utils.set_random_seed` seeds that, but the other threads of a process, such as those of a Dask
-    worker, draw from it too, so that the same recipe gave other weights from run to run. Here the numbers come from a
+    worker, draw from it too, so that the same recipe gave other weights from run to run. Here the seeds come from a
     generator of this thread's own. They are those that `set_random_seed(seed)` leads to in a process of one thread.
 
-    It holds for networks of Keras, keras-hub and one's own alike. What it does not reach: layers that draw their
-    weights from `numpy.random` or `tf.random` themselves.
+    It works for networks of Keras and keras-hub and for your own. It does not reach layers that draw their weights from
+    `numpy.random` or `tf.random` themselves.
 
     Args:
         seed: integer.
@@ -138,13 +138,13 @@ def seeds_from(seed):
     True
     """
     if seed_generator.python_random is random:
-        seed_generator.python_random = _Seeds()  # for good: other threads may be about to use it
-    token = _own_seeds.set(random.Random(seed))
-    # What `keras.random` draws from without a seed, one a thread; made again from a seed where there is none
-    kept = global_state.get_global_attribute(seed_generator.GLOBAL_SEED_GENERATOR)
+        seed_generator.python_random = _RandomModule()  # never undone: other threads may be about to use it
+    token = _block_random.set(random.Random(seed))
+    # `keras.random` without a seed draws from this generator, one per thread, and makes it where there is none
+    previous_generator = global_state.get_global_attribute(seed_generator.GLOBAL_SEED_GENERATOR)
     global_state.set_global_attribute(seed_generator.GLOBAL_SEED_GENERATOR, None)
     try:
         yield
     finally:
-        global_state.set_global_attribute(seed_generator.GLOBAL_SEED_GENERATOR, kept)
-        _own_seeds.reset(token)
+        global_state.set_global_attribute(seed_generator.GLOBAL_SEED_GENERATOR, previous_generator)
+        _block_random.reset(token)

@@ -1,14 +1,14 @@
-"""A branch of a network for what the table says of an image beside its pixels."""
+"""A branch of a network for metadata: what the table's columns say about an image."""
 
 import keras
 from keras import layers, ops
 
 
 def add_metadata(extractor, encoder, *, width=32, dropout=0.2):
-    """Join the features of an extractor with those of a table's columns; put a head on what comes out.
+    """Join the features of an extractor with those of metadata columns; put a head on the result.
 
-    Gaps among the numbers become the mean and are marked; a category's value is an embedding that starts at zero, so a
-    value which training never saw says nothing. Means and deviations are part of the model.
+    Missing numbers become the mean and are marked; a category's value is an embedding that starts at zero, so a value
+    that is not among the training rows adds nothing. Means and deviations are part of the model.
 
     Args:
         extractor: a model of `build_extractor`.
@@ -29,27 +29,27 @@ def add_metadata(extractor, encoder, *, width=32, dropout=0.2):
     >>> add_head(joined, 3).output_shape
     (None, 3)
     """
-    inputs, parts = {"pixels": extractor.input}, []
+    inputs, branches = {"pixels": extractor.input}, []
     if encoder.numeric:
         inputs["numbers"] = numbers = keras.Input((len(encoder.numeric),), name="numbers")
-        gaps = ops.isnan(numbers)
-        filled = ops.where(gaps, ops.reshape(ops.array(encoder.means_, "float32"), (1, -1)), numbers)
+        missing = ops.isnan(numbers)
+        filled = ops.where(missing, ops.reshape(ops.array(encoder.means_, "float32"), (1, -1)), numbers)
         variances = [deviation**2 for deviation in encoder.deviations_]
         # float32 whatever the policy: half precision has no room for years and prices
-        normalise = layers.Normalization(
+        normalisation = layers.Normalization(
             mean=encoder.means_, variance=variances, dtype="float32", name="numbers_normalise"
         )
-        parts.append(normalise(filled))
-        parts.append(ops.cast(gaps, parts[-1].dtype))
+        branches.append(normalisation(filled))
+        branches.append(ops.cast(missing, branches[-1].dtype))
     if encoder.categorical:
         shape = (len(encoder.categorical),)
         inputs["categories"] = categories = keras.Input(shape, dtype="int32", name="categories")
-        for number, size in enumerate(encoder.sizes_):
+        for position, size in enumerate(encoder.sizes_):
             embedding = layers.Embedding(
-                size, min(16, (size + 1) // 2), embeddings_initializer="zeros", name=f"category{number}_embedding"
+                size, min(16, (size + 1) // 2), embeddings_initializer="zeros", name=f"category{position}_embedding"
             )
-            parts.append(embedding(categories[:, number]))
-    x = layers.Concatenate(name="metadata")(parts) if len(parts) > 1 else parts[0]
+            branches.append(embedding(categories[:, position]))
+    x = layers.Concatenate(name="metadata")(branches) if len(branches) > 1 else branches[0]
     x = layers.Dense(width, activation="swish", name="metadata_features")(x)
     x = layers.Dropout(dropout, name="metadata_dropout")(x)
     joined = layers.Concatenate(name="features_and_metadata")([extractor.output, x])

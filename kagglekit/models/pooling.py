@@ -1,4 +1,4 @@
-"""From a feature map to a vector, made of Keras's own parts alone."""
+"""From a feature map to a vector, with Keras's own layers alone."""
 
 import keras
 from keras import layers, ops
@@ -7,7 +7,7 @@ POOLINGS = ("avg", "max", "concat", "gem")
 
 
 def pool(feature_map, pooling):
-    """Pool a feature map over its places; the last layer is named `features`.
+    """Pool a feature map over its positions; the last layer is named `features`.
 
     Args:
         feature_map: Keras tensor of shape `(batch, height, width, filters)`.
@@ -32,9 +32,9 @@ def pool(feature_map, pooling):
 def _generalised_mean(feature_map):
     """`mean(x ** p) ** (1 / p)` with one learnable p, at first 3: 1 is the average, infinity the maximum.
 
-    The power is a product of logarithms, so p is the one weight of a Dense layer without bias; on ones it gives itself.
-    What is below 1e-6 counts as 1e-6: the formula is for activations of at least 0. All in float32, since the cubes of
-    small activations vanish in half precision.
+    `x ** p` is `exp(p log x)`, so p is the one weight of a Dense layer without bias; applied to ones it gives p. Values
+    below 1e-6 count as 1e-6: the formula is for activations of at least 0. All in float32, since the cubes of small
+    activations vanish in half precision.
 
     Reference: F. Radenovic et al., https://arxiv.org/abs/1711.02512, equation 3.
     """

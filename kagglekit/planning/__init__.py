@@ -1,1 +1,1 @@
-"""What to train, what it costs, and whether it can learn."""
+"""Before training: a recipe, its cost, and checks that it can learn."""

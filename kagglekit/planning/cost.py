@@ -1,4 +1,4 @@
-"""What a run will cost on this machine: what its stages say, added up."""
+"""What a run will cost on this machine: the costs of its stages, added up."""
 
 import itertools
 import time
@@ -11,11 +11,11 @@ from kagglekit.training.networks import loss_of, model_from_recipe
 from kagglekit.training.setup import Setup
 from kagglekit.training.stages import plan_stages
 
-_VIEWS = 3  # that prediction tries
+_VIEWS = 3  # TTA views that prediction tries
 
 
 def plan(comp, recipe, n_splits=5):
-    """Measure a few steps on this machine and say what a run will cost before it starts.
+    """Measure a few steps on this machine to estimate what a run will cost before it starts.
 
     Args:
         comp: a `Competition`.
@@ -24,39 +24,39 @@ def plan(comp, recipe, n_splits=5):
 
     Returns:
         DataFrame with `part`, `value` and `unit`: minutes of each stage and in all, megabytes of records and of the
-        run, and gigabytes of memory. Measured on random images, so it holds within about a third.
+        run, and gigabytes of memory. Measured on random images, so expect it to be right within about a third.
     """
-    names = comp.class_names
+    class_names = comp.class_names
 
     def build(size):
-        return model_from_recipe(len(names), recipe.at_size(size), task=comp.task)
+        return model_from_recipe(len(class_names), recipe.at_size(size), task=comp.task)
 
-    setup = Setup(recipe, build, task=comp.task, class_names=names)
+    setup = Setup(recipe, build, task=comp.task, class_names=class_names)
     timing = Timing(setup, rows=len(comp.train), n_splits=n_splits)
     stages = plan_stages(setup)
     costs = [stage.cost(timing) for stage in stages]
-    lines = [
+    table_rows = [
         (f"{stage.name}, {stage.epochs} epochs, {n_splits} folds", cost.minutes, "minutes")
         for stage, cost in zip(stages, costs, strict=True)
     ]
-    validated = sum(cost.validated_epochs for cost in costs)
-    images = len(comp.train) * (_VIEWS + validated) + len(comp.test) * n_splits * _VIEWS
-    predicting = images / recipe.batch_size * timing.forward / 60
-    cached = sum(cost.disk for cost in costs)
-    megabytes = setup.model.count_params() * 4 / 2**20
-    stored = sum(
+    validated_epochs = sum(cost.validated_epochs for cost in costs)
+    predicted_images = len(comp.train) * (_VIEWS + validated_epochs) + len(comp.test) * n_splits * _VIEWS
+    predict_minutes = predicted_images / recipe.batch_size * timing.forward / 60
+    cache_bytes = sum(cost.disk for cost in costs)
+    network_megabytes = setup.model.count_params() * 4 / 2**20
+    source_bytes = sum(
         sources.size_of(comp.root, source) for source in itertools.chain(comp.train["source"], comp.test["source"])
     )
-    batch = timing.images.nbytes
-    lines += [
-        ("held-out folds, test and views", predicting, "minutes"),
-        ("in all", predicting + sum(cost.minutes for cost in costs), "minutes"),
-        ("records on disk, at most", stored / 2**20, "MB"),
-        ("run on disk", n_splits * megabytes, "MB"),
-        *([("what frozen layers give, on disk", cached / 2**20, "MB")] if cached else []),
-        ("memory, about", 1.0 + 4 * megabytes / 1024 + batch * 60 / 2**30, "GB"),
+    batch_bytes = timing.images.nbytes
+    table_rows += [
+        ("held-out folds, test and views", predict_minutes, "minutes"),
+        ("in all", predict_minutes + sum(cost.minutes for cost in costs), "minutes"),
+        ("records on disk, at most", source_bytes / 2**20, "MB"),
+        ("run on disk", n_splits * network_megabytes, "MB"),
+        *([("feature cache on disk", cache_bytes / 2**20, "MB")] if cache_bytes else []),
+        ("memory, about", 1.0 + 4 * network_megabytes / 1024 + batch_bytes * 60 / 2**30, "GB"),
     ]
-    table = pd.DataFrame(lines, columns=["part", "value", "unit"])
+    table = pd.DataFrame(table_rows, columns=["part", "value", "unit"])
     table["value"] = table["value"].round(1)
     return table
 
@@ -71,8 +71,8 @@ class Timing:
 
     Attributes:
         images: a batch of random images.
-        rows: as given.
-        training_steps: of one epoch of all folds.
+        rows: number of training images.
+        training_steps: steps of one epoch of all folds.
         forward: seconds that the network takes to predict a batch.
     """
 
@@ -85,15 +85,15 @@ class Timing:
         self.forward, _ = _seconds(lambda: setup.model.predict_on_batch(self.images))
 
     def passes(self, count):
-        """Return the seconds that passes over all training images through the network take."""
+        """Return the seconds that `count` forward passes over all training images take."""
         return count * self._steps * self.forward
 
     def training_step(self, network, inputs):
-        """Compile a network and return the seconds of a training step, and of the first one, which traces it.
+        """Compile a network and return the seconds of a training step and of the first one, which traces the network.
 
         Args:
-            network: Keras model, its layers made trainable or not.
-            inputs: a batch of what it takes.
+            network: Keras model, with its trainable layers set.
+            inputs: a batch of its inputs.
         """
         targets = np.zeros((len(inputs), len(self._setup.class_names)), np.float32)
         targets[:, 0] = 1
@@ -101,15 +101,15 @@ class Timing:
         return _seconds(lambda: network.train_on_batch(inputs, targets))
 
     def relative_pixels(self, size):
-        """Return the pixels of an image size, as a share of those of the recipe's."""
+        """Return the number of pixels of an image size, relative to the recipe's image size."""
         return float(np.prod(np.broadcast_to(size, 2)) / np.prod(np.broadcast_to(self._setup.recipe.image_size, 2)))
 
 
 def _seconds(step):
-    """Return the seconds of a step once warm, and of its first call."""
-    times = []
+    """Return the seconds of a step once it is warm, and of its first call."""
+    durations = []
     for _ in range(4):
         started = time.monotonic()
         step()
-        times.append(time.monotonic() - started)
-    return min(times[1:]), times[0]
+        durations.append(time.monotonic() - started)
+    return min(durations[1:]), durations[0]

@@ -1,1 +1,1 @@
-"""Arithmetic on probabilities keyed by id: metrics, ensembles, submissions. No TensorFlow here."""
+"""Predictions keyed by id: blends, submissions and their scores. No TensorFlow here."""

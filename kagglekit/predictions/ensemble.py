@@ -1,4 +1,4 @@
-"""Several predictions become one, joined by id."""
+"""Blending: several predictions become one, joined by id."""
 
 import numpy as np
 
@@ -43,10 +43,10 @@ def blend(comp, predictions, *, method="mean", name="blend"):
         name: name of the result.
 
     Returns:
-        `Predictions`. Its score is honest: an equal mean has no weights that could have seen the labels.
+        `Predictions`. Its score is not optimistic: an equal mean has no weights that were fitted to the labels.
 
     Raises:
-        ValueError: if class lists differ, or ids are missing, foreign or labelled differently; names them.
+        ValueError: if class lists differ, or if ids are missing, foreign or labelled differently; it names them.
 
     Example:
 
@@ -66,7 +66,7 @@ def blend(comp, predictions, *, method="mean", name="blend"):
     test_ids = comp.test["id"].drop_duplicates().tolist()
     first = predictions[0]
     oof_ids = first.oof_ids.tolist()
-    positions = [_align(member, "oof", oof_ids) for member in predictions]
+    positions = [_positions_of(member, "oof", oof_ids) for member in predictions]
     for member, position in zip(predictions, positions, strict=True):
         different = member.oof_labels[position] != first.oof_labels
         different = different.any(axis=tuple(range(1, different.ndim)))
@@ -75,7 +75,7 @@ def blend(comp, predictions, *, method="mean", name="blend"):
                 f"{member.name} and {first.name} give different labels to {first_few(first.oof_ids[different])}"
             )
     oof = [member.oof[position] for member, position in zip(predictions, positions, strict=True)]
-    test = [member.test[_align(member, "test", test_ids)] for member in predictions]
+    test = [member.test[_positions_of(member, "test", test_ids)] for member in predictions]
     return Predictions(
         name=name,
         class_names=comp.class_names,
@@ -95,14 +95,14 @@ def blend(comp, predictions, *, method="mean", name="blend"):
     )
 
 
-def _align(member, part, wanted):
-    """Positions of the wanted ids in a member's rows."""
-    places = {identifier: place for place, identifier in enumerate(getattr(member, f"{part}_ids").tolist())}
-    missing = [identifier for identifier in wanted if identifier not in places]
-    foreign = places.keys() - set(wanted)
+def _positions_of(member, part, ids):
+    """Positions of these ids among a member's rows."""
+    positions = {identifier: position for position, identifier in enumerate(getattr(member, f"{part}_ids").tolist())}
+    missing = [identifier for identifier in ids if identifier not in positions]
+    foreign = positions.keys() - set(ids)
     if missing or foreign:
         raise ValueError(
             f"{member.name}: the {part} ids do not match: {len(missing)} missing ({first_few(missing)}), "
             f"{len(foreign)} foreign ({first_few(sorted(foreign))})"
         )
-    return np.array([places[identifier] for identifier in wanted], dtype=np.int64)
+    return np.array([positions[identifier] for identifier in ids], dtype=np.int64)

@@ -8,7 +8,7 @@ from kagglekit.tasks import check_finite
 
 
 def sample_of(comp):
-    """Return the sample submission, with the columns that are to be filled where the organiser named none."""
+    """Return the sample submission; if it names no columns to fill in, with those that the task asks for."""
     sample = comp.sample_submission
     if sample is not None and len(sample.columns) > 1:
         return sample
@@ -18,7 +18,7 @@ def sample_of(comp):
 
 
 def submission_form(comp, sample):
-    """Return what the sample's columns after the id ask for, one of `SUBMISSION_FORMS`."""
+    """Return the form that the sample's columns after the id ask for, one of the task's `forms`."""
     if comp.submission_form is not None:
         if comp.submission_form not in comp.task.forms:
             raise ValueError(
@@ -31,7 +31,7 @@ def submission_form(comp, sample):
         return form
     raise ValueError(
         f"cannot tell what the sample submission asks for: its columns {list(sample.columns[1:])} are neither the "
-        f"label column {comp.label_column!r} nor the classes {first_few(comp.class_names)}; say it with "
+        f"label column {comp.label_column!r} nor the classes {first_few(comp.class_names)}; set it with "
         "preset=kk.Preset(submission=...)"
     )
 
@@ -42,10 +42,10 @@ def submission_frame(comp, sample, frame):
     Args:
         comp: a `Competition`.
         sample: the sample submission.
-        frame: DataFrame with the id column, and a submission's columns or one for each class.
+        frame: DataFrame with the id column and either the submission's columns or one column for each class.
 
     Raises:
-        ValueError: if ids are missing, foreign or doubled, or a cell is not what the form asks for.
+        ValueError: if ids are missing, foreign or duplicated, or a cell is not what the form asks for.
     """
     id_column, columns, form = sample.columns[0], list(sample.columns[1:]), submission_form(comp, sample)
     if id_column not in frame:
@@ -55,29 +55,35 @@ def submission_frame(comp, sample, frame):
     frame = frame.rename(columns=str)
     check_unique("column of the submission", frame.columns)
     frame = frame.assign(**{id_column: frame[id_column].map(str)})
-    has_classes = set(comp.classes) <= set(frame.columns) and not (form == "values" and set(columns) <= set(frame))
-    frame = _one_line_a_row(comp, frame, id_column, has_classes)
-    wanted = sample[id_column].tolist()
-    missing, foreign = sorted(set(wanted) - set(frame.index)), sorted(set(frame.index) - set(wanted))
+    has_probabilities = set(comp.classes) <= set(frame.columns) and not (
+        form == "values" and set(columns) <= set(frame)
+    )
+    frame = _one_line_per_row(comp, frame, id_column, has_probabilities)
+    sample_ids = sample[id_column].tolist()
+    missing, foreign = sorted(set(sample_ids) - set(frame.index)), sorted(set(frame.index) - set(sample_ids))
     if missing or foreign:
         raise ValueError(
             f"the ids are not the sample submission's: {len(missing)} missing ({first_few(missing)}), {len(foreign)} "
             f"foreign ({first_few(foreign)}); ids are text, so 12 is not 00012"
         )
-    frame = frame.loc[wanted]
-    if has_classes:
+    frame = frame.loc[sample_ids]
+    if has_probabilities:
         probabilities = frame[comp.class_names].to_numpy(np.float64)
-        comp.task.check_predictions("submission", wanted, probabilities)
-        values = _values(comp, columns, form, probabilities)
+        comp.task.check_predictions("submission", sample_ids, probabilities)
+        values = _values_in_form(comp, columns, form, probabilities)
     else:
-        values = _ready_values(comp, columns, form, frame)
-    return pd.DataFrame({id_column: wanted, **values})[list(sample.columns)]
+        values = _checked_values(comp, columns, form, frame)
+    return pd.DataFrame({id_column: sample_ids, **values})[list(sample.columns)]
 
 
-def _one_line_a_row(comp, frame, id_column, has_classes):
-    """Average the images of a row, where the ids are the images' and not the rows'."""
+def _one_line_per_row(comp, frame, id_column, has_probabilities):
+    """Index the frame by row id; if its ids are those of images, average the images of each row."""
     ids = frame[id_column]
-    if has_classes and not comp.test["image_id"].equals(comp.test["id"]) and set(ids) == set(comp.test["image_id"]):
+    if (
+        has_probabilities
+        and not comp.test["image_id"].equals(comp.test["id"])
+        and set(ids) == set(comp.test["image_id"])
+    ):
         check_unique(f"{id_column} of the submission", ids)
         row_of = dict(zip(comp.test["image_id"], comp.test["id"], strict=True))
         return frame[comp.class_names].groupby(ids.map(row_of)).mean()
@@ -85,55 +91,62 @@ def _one_line_a_row(comp, frame, id_column, has_classes):
     return frame.set_index(id_column)
 
 
-def _values(comp, columns, form, probabilities):
-    names = np.array(comp.class_names, dtype=object)
-    best = names[probabilities.argmax(axis=1)]
+def _values_in_form(comp, columns, form, probabilities):
+    class_names = np.array(comp.class_names, dtype=object)
+    most_probable = class_names[probabilities.argmax(axis=1)]
     if form == "labels":
-        return {columns[0]: best}
+        return {columns[0]: most_probable}
     if form == "label lists":
-        spaced = [name for name in names if " " in name]
-        if spaced:
-            raise ValueError(f"label lists are joined by spaces, but classes have spaces: {first_few(spaced)}")
+        names_with_spaces = [name for name in class_names if " " in name]
+        if names_with_spaces:
+            raise ValueError(
+                f"label lists are joined by spaces, but classes have spaces: {first_few(names_with_spaces)}"
+            )
         chosen = probabilities >= 0.5
-        lists = [" ".join(names[row]) if row.any() else top for row, top in zip(chosen, best, strict=True)]
-        return {columns[0]: lists}
+        cells = [
+            " ".join(class_names[row]) if row.any() else single
+            for row, single in zip(chosen, most_probable, strict=True)
+        ]
+        return {columns[0]: cells}
     if form == "one probability":
-        return {columns[0]: probabilities[:, _asked_class(comp, columns[0])]}
+        return {columns[0]: probabilities[:, _requested_class(comp, columns[0])]}
     if form == "values" and len(columns) == 1:
         return {columns[0]: probabilities[:, 0]}
-    if set(columns) - set(names):
-        if form == "values" and len(columns) == len(names):  # a regression's columns in their order
+    if set(columns) - set(class_names):
+        if form == "values" and len(columns) == len(class_names):  # a regression's columns in their order
             return dict(zip(columns, probabilities.T, strict=True))
-        raise ValueError(f"columns of the sample that are not classes: {first_few(sorted(set(columns) - set(names)))}")
+        raise ValueError(
+            f"columns of the sample that are not classes: {first_few(sorted(set(columns) - set(class_names)))}"
+        )
     return {name: probabilities[:, comp.class_names.index(name)] for name in columns}
 
 
-def _asked_class(comp, column):
+def _requested_class(comp, column):
     """The class that a column of one probability is named after, else the second."""
     return comp.class_names.index(column) if column in comp.class_names else 1
 
 
-def _ready_values(comp, columns, form, frame):
+def _checked_values(comp, columns, form, frame):
     """Check the values of a DataFrame that is a submission already."""
-    lacking = [column for column in columns if column not in frame]
-    if lacking:
+    missing = [column for column in columns if column not in frame]
+    if missing:
         raise ValueError(
             f"expected the columns {columns} as in the sample, or one column of probabilities for each class; missing "
-            f"{first_few(lacking)}, got {list(frame.columns)}"
+            f"{first_few(missing)}, got {list(frame.columns)}"
         )
     if form in ("labels", "label lists"):
         labels = frame[columns[0]].map(str)
-        known = set(comp.classes)
-        fits = labels.isin(known) if form == "labels" else labels.map(lambda cell: set(cell.split()) <= known)
-        if not fits.all():
-            unknown = labels[~fits]
+        classes = set(comp.classes)
+        valid = labels.isin(classes) if form == "labels" else labels.map(lambda cell: set(cell.split()) <= classes)
+        if not valid.all():
+            unknown = labels[~valid]
             raise ValueError(
                 f"labels that are not classes: {first_few(unknown.unique())} for ids {first_few(unknown.index)}; "
                 "for probabilities load the competition with metric='auc' or preset=kk.Preset(submission=...)"
             )
         return {columns[0]: labels.to_numpy()}
     values = frame[columns].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
-    if form == "one probability":  # the rest is the other class's
+    if form == "one probability":  # the other class has the rest
         comp.task.check_predictions("submission", frame.index, np.hstack([1 - values, values]))
     elif form == "values":
         check_finite("submission", frame.index, values)

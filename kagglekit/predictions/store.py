@@ -15,28 +15,27 @@ from kagglekit.tasks import SINGLE_LABEL, Task, find_task
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Predictions:
-    """What a run, a blend or a foreign model says of every row.
+    """What a run, a blend or a foreign model predicts for every row.
 
     Rows are joined by id, never by position.
 
     Args:
         name: short name, used in file names.
-        class_names: list of the classes' names; position = column of the probabilities.
+        class_names: names of the classes, in the order of the probabilities' columns.
         oof_ids: ids of the out-of-fold rows; empty where there are none.
         oof: float64 array `(rows, classes)`: each row predicted by a model that never saw it.
-        oof_labels: class numbers `(rows,)`; of another task than one label a row, targets `(rows, classes)`.
+        oof_labels: class numbers `(rows,)`; for tasks without one label a row, targets `(rows, classes)`.
         oof_folds: fold numbers `(rows,)`.
         test_ids: ids of the submission's rows.
         test: float64 array `(test rows, classes)`.
-        metric: the metric that `score` is of: a name, or a `Metric`, as which it is held. Defaults to what is usual for
-            the task.
+        metric: the metric of `score`, a name or a `Metric`; stored as a `Metric`. Defaults to the task's usual metric.
         task: a `kagglekit.tasks.Task` or its name; it decides what a row may hold.
-        per: `"image"` or `"row"` (of the submission); None: as the ids show.
-        info: where they come from: views, size, runs, weights.
+        per: what an id names, `"image"` or `"row"` (of the submission); None: inferred from the ids.
+        info: dict of their origin: views, size, runs, weights.
 
     Raises:
-        ValueError: if an id occurs twice, or a row is NaN or no probabilities (one label, distribution: from 0 to 1
-            and in sum 1; several labels: each from 0 to 1; regression: any number); names the ids.
+        ValueError: if an id occurs twice, or a row has NaN or values that do not fit the task (one label, distribution:
+            from 0 to 1 with sum 1; several labels: each from 0 to 1; regression: any number); it names the ids.
     """
 
     name: str
@@ -69,14 +68,14 @@ class Predictions:
 
     @property
     def score(self):
-        """The metric over the out-of-fold rows, or None where there are none."""
+        """The metric over the out-of-fold rows, or None if there are none."""
         if not len(self.oof):
             return None
         return metrics.score(self.metric, self.oof_labels, self.oof, self.task, self.class_names)
 
     @classmethod
     def from_frame(cls, test, oof=None, *, name="foreign", id_column=None, metric=None, task=SINGLE_LABEL):
-        """Bring in the probabilities of any model.
+        """Make `Predictions` of the probabilities of any model.
 
         Args:
             test: DataFrame with an id column and one column of probabilities per class.
@@ -84,7 +83,7 @@ class Predictions:
                 known, `fold`. Defaults to none.
             name: short name.
             id_column: name of the id column. Defaults to the first.
-            metric: name of the metric, or a `Metric`. Defaults to what is usual for the task.
+            metric: name of the metric, or a `Metric`. Defaults to the task's usual metric.
             task: as in `Competition`.
 
         Example:
@@ -94,25 +93,25 @@ class Predictions:
         ['cat', 'dog']
         """
         id_column = id_column or test.columns[0]
-        classes = [column for column in test.columns if column != id_column]
+        class_columns = [column for column in test.columns if column != id_column]
         oof = test.iloc[:0].assign(label="", fold=0) if oof is None else oof
-        lacking = [column for column in [id_column, "label", *classes] if column not in oof]
-        if lacking:
-            raise ValueError(f"the out-of-fold frame lacks the columns {first_few(lacking)}")
+        missing = [column for column in [id_column, "label", *class_columns] if column not in oof]
+        if missing:
+            raise ValueError(f"the out-of-fold frame lacks the columns {first_few(missing)}; got {list(oof.columns)}")
         task = find_task(task)
         try:
-            targets = task.targets(task.in_form(oof["label"]).tolist(), [str(label) for label in classes])
+            targets = task.targets(task.in_form(oof["label"]).tolist(), [str(label) for label in class_columns])
         except ValueError as error:
-            raise ValueError(f"the out-of-fold frame with the probabilities of {classes}: {error}") from error
+            raise ValueError(f"the out-of-fold frame with the probabilities of {class_columns}: {error}") from error
         return cls(
             name=name,
-            class_names=[str(label) for label in classes],
+            class_names=[str(label) for label in class_columns],
             oof_ids=oof[id_column].astype(str).to_numpy(),
-            oof=oof[classes].to_numpy(np.float64),
+            oof=oof[class_columns].to_numpy(np.float64),
             oof_labels=targets,
             oof_folds=(oof["fold"] if "fold" in oof else pd.Series(0, oof.index)).to_numpy(np.int64),
             test_ids=test[id_column].astype(str).to_numpy(),
-            test=test[classes].to_numpy(np.float64),
+            test=test[class_columns].to_numpy(np.float64),
             metric=metric,
             task=task,
         )
@@ -136,31 +135,31 @@ class Predictions:
         changes = {"class_names": comp.class_names, "per": "row"}
         for part, table in (("oof", comp.train), ("test", comp.test)):
             ids, rows = getattr(self, f"{part}_ids"), getattr(self, part)[:, order]
-            first = np.arange(len(ids))
+            first_positions = np.arange(len(ids))
             per_image = self.per == "image" or (self.per is None and not set(ids) <= set(table["id"]))
             if per_image and not table["image_id"].equals(table["id"]):
                 row_of = dict(zip(table["image_id"], table["id"], strict=True))
-                names = pd.Series([row_of.get(identifier, identifier) for identifier in ids.tolist()], dtype=object)
-                codes, _ = pd.factorize(names)
-                first = np.unique(codes, return_index=True)[1]
-                sums = np.zeros((len(first), rows.shape[1]))
-                np.add.at(sums, codes, rows)
-                rows = sums / np.bincount(codes, minlength=len(first))[:, None]
-                ids = names.to_numpy(dtype=str)[first]
+                row_ids = pd.Series([row_of.get(identifier, identifier) for identifier in ids.tolist()], dtype=object)
+                row_codes, _ = pd.factorize(row_ids)
+                first_positions = np.unique(row_codes, return_index=True)[1]
+                sums = np.zeros((len(first_positions), rows.shape[1]))
+                np.add.at(sums, row_codes, rows)
+                rows = sums / np.bincount(row_codes, minlength=len(first_positions))[:, None]
+                ids = row_ids.to_numpy(dtype=str)[first_positions]
             changes |= {f"{part}_ids": ids, part: rows}
             if part == "oof":
-                labels = self.task.reorder(self.oof_labels[first], order)
-                changes |= {"oof_labels": labels, "oof_folds": self.oof_folds[first]}
+                labels = self.task.reorder(self.oof_labels[first_positions], order)
+                changes |= {"oof_labels": labels, "oof_folds": self.oof_folds[first_positions]}
         return dataclasses.replace(self, **changes)
 
     def save(self, path):
         """Write everything to one `.npz` file, whole or not at all."""
         arrays = {field: getattr(self, field) for field in _ARRAYS}
-        about = {name: getattr(self, name) for name in ("name", "per", "info")}
-        about |= {"task": str(self.task), "metric": str(self.metric), "classes": self.class_names}
-        text = json.dumps(about)
+        header = {name: getattr(self, name) for name in ("name", "per", "info")}
+        header |= {"task": str(self.task), "metric": str(self.metric), "classes": self.class_names}
+        header_json = json.dumps(header)
         with written_whole(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, text=np.array(text), **arrays)
+            np.savez(file, text=np.array(header_json), **arrays)
 
     @classmethod
     def load(cls, path, *, metric=None):
@@ -168,24 +167,24 @@ class Predictions:
 
         Args:
             path: the file.
-            metric: name or `Metric` that `score` is of. Defaults to the stored name, and must be given if that is the
-                name of a metric of your own.
+            metric: name or `Metric` of `score`. Defaults to the stored name; required if that is the name of a metric
+                of your own.
         """
         try:
             with np.load(path, allow_pickle=False) as stored:
-                text = json.loads(str(stored["text"]))
+                header = json.loads(str(stored["text"]))
                 arrays = {field: stored[field] for field in _ARRAYS}
         except (zipfile.BadZipFile, KeyError, EOFError, ValueError) as error:
             raise ValueError(
                 f"{path} is not a file of Predictions ({error}); delete it and call kk.predict again"
             ) from error
-        if metric is None and text["metric"] not in metrics.METRICS:
+        if metric is None and header["metric"] not in metrics.METRICS:
             raise ValueError(
-                f"{path} holds predictions scored by {text['metric']!r}, a metric of your own, of which a file stores "
-                "the name alone; give Predictions.load(path, metric=...)"
+                f"{path} holds predictions scored by {header['metric']!r}, a metric of your own, of which the file "
+                "stores only the name; pass it with Predictions.load(path, metric=...)"
             )
-        named = {"metric": metric or text["metric"], "task": text["task"], "per": text["per"]}
-        return cls(text["name"], text["classes"], **arrays, **named, info=text["info"])
+        settings = {"metric": metric or header["metric"], "task": header["task"], "per": header["per"]}
+        return cls(header["name"], header["classes"], **arrays, **settings, info=header["info"])
 
     def __repr__(self):
         views = f", views {', '.join(self.info['views'])}" if "views" in self.info else ""

@@ -1,1 +1,1 @@
-"""What people look at; each plot returns its Axes."""
+"""Figures; each function returns its Axes."""

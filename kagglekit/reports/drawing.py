@@ -1,25 +1,25 @@
-"""What the figures share: colours, bare Axes for images, short names."""
+"""Shared by all figures: colours, Axes for images, messages and shortened names."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
-COLOUR = "#3b6ea5"  # training images, and what is learnt from them
-SECOND = "#d1495b"  # test or held-out images
-PARTS = {"train": COLOUR, "test": SECOND}
+COLOUR = "#3b6ea5"  # training images, and what is learned from them
+SECOND_COLOUR = "#d1495b"  # test or held-out images
+PART_COLOURS = {"train": COLOUR, "test": SECOND_COLOUR}
 
 
-def bare(ax):
-    """Take ticks and frame away."""
+def hide_axes(ax):
+    """Remove ticks and frame."""
     ax.set(xticks=[], yticks=[])
     sns.despine(ax=ax, left=True, bottom=True)
 
 
-def show(ax, pixels, *, smooth=False):
-    """Draw pixels 0 to 255: `(height, width)` or with a last axis of channels.
+def show_image(ax, pixels, *, smooth=False):
+    """Draw pixels from 0 to 255, `(height, width)` or `(height, width, channels)`.
 
-    Of more than 3 channels the first 3 are drawn as red, green and blue; of 2, their mean in grey. `smooth` hides the
-    edges of the pixels of an image that has few.
+    Of more than 3 channels the first 3 are drawn as red, green and blue; of 2, their mean in grey. `smooth`
+    interpolates between pixels, for images that have few.
     """
     pixels = np.asarray(pixels)
     if pixels.ndim == 3 and pixels.shape[-1] != 3:
@@ -33,15 +33,17 @@ def show(ax, pixels, *, smooth=False):
     )
 
 
-def short(name, most=28):
-    """Return a name of at most so many characters: the middle of a long one becomes a dot-dot-dot."""
+def shorten(name, max_length=28):
+    """Return a name of at most `max_length` characters: an ellipsis replaces the middle of a long one."""
     name = " ".join(str(name).split())
-    return name if len(name) <= most else f"{name[: most // 2]}…{name[-(most - most // 2 - 1) :]}"
+    if len(name) <= max_length:
+        return name
+    return f"{name[: max_length // 2]}…{name[-(max_length - max_length // 2 - 1) :]}"
 
 
-def say(ax, sentence):
-    """Write a sentence where a figure would have nothing to draw; without Axes, on a small figure of its own."""
+def show_message(ax, sentence):
+    """Write a sentence where there is nothing to draw; without Axes, on a small new figure."""
     ax = ax or plt.subplots(figsize=(7, 1.2), layout="constrained")[1]
-    ax.set_axis_off()  # not its ticks: Axes that share them would lose theirs
+    ax.set_axis_off()  # removing its ticks would remove those of Axes that share them
     ax.text(0.5, 0.5, sentence, ha="center", va="center", transform=ax.transAxes, color="dimgrey", wrap=True)
     return ax

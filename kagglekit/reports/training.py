@@ -1,11 +1,11 @@
-"""Figures of a run. Each function draws on given or new Axes and returns them."""
+"""Figures of training: learning rates, learning curves, trials."""
 
 import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.ticker import NullFormatter
 
 from kagglekit.metrics import find_metric
-from kagglekit.reports.drawing import COLOUR, SECOND
+from kagglekit.reports.drawing import COLOUR, SECOND_COLOUR
 
 
 def plot_lr(table, *, ax=None):
@@ -19,7 +19,7 @@ def plot_lr(table, *, ax=None):
         Axes.
     """
     ax = ax or plt.subplots(figsize=(6, 3.5), layout="constrained")[1]
-    ax.plot(table["learning_rate"], table["loss"], color=SECOND, linewidth=1, alpha=0.5, label="each step")
+    ax.plot(table["learning_rate"], table["loss"], color=SECOND_COLOUR, linewidth=1, alpha=0.5, label="each step")
     ax.plot(table["learning_rate"], table["smoothed"], color=COLOUR, linewidth=2, label="running mean")
     suggestion = table.attrs["suggestion"]
     ax.axvline(suggestion, color="black", linestyle="--", linewidth=1, label=f"suggestion {suggestion:g}")
@@ -31,7 +31,7 @@ def plot_lr(table, *, ax=None):
 def plot_history(run, *, axes=None):
     """Draw the learning curves of all folds: loss and metric, training against held out.
 
-    A curve is drawn where it was measured: training accuracy is, where a row has one label.
+    Only measured curves are drawn; training accuracy is measured if a row has one label.
 
     Args:
         run: a `Run`.
@@ -47,11 +47,11 @@ def plot_history(run, *, axes=None):
         (axes[1], metric, (("accuracy", "training accuracy"), (f"held_out_{metric}", f"held out {metric}"))),
     )
     for ax, name, columns in curves:
-        for (column, label), colour in zip(columns, (COLOUR, SECOND), strict=True):
+        for (column, label), colour in zip(columns, (COLOUR, SECOND_COLOUR), strict=True):
             if history[column].isna().all():
                 continue
-            for _, part in history.groupby("fold"):
-                ax.plot(part["epoch"], part[column], color=colour, alpha=0.25, linewidth=1)
+            for _, fold_history in history.groupby("fold"):
+                ax.plot(fold_history["epoch"], fold_history[column], color=colour, alpha=0.25, linewidth=1)
             mean = history.groupby("epoch")[column].mean()
             ax.plot(mean.index, mean, color=colour, label=label, marker="o", markersize=3)
         _mark_stages(ax, history)
@@ -72,19 +72,19 @@ def plot_trials(trials, *, metric=None):
     """Draw the score of each trial against each knob that was searched; the best trial is marked.
 
     Args:
-        trials: what `kagglekit.tuning.search.read_trials` returned.
-        metric: name or `Metric` of the score; it decides which trial is the best. Defaults to the one that
-            `read_trials` noted.
+        trials: what `kk.read_trials` returned.
+        metric: name or `Metric` of the score; it decides which trial is best. Defaults to the one that `read_trials`
+            found.
 
     Returns:
         Array of Axes, one per knob.
 
     Raises:
-        ValueError: if the metric is unknown, or neither given nor noted.
+        ValueError: if the metric is unknown, or neither passed nor found.
     """
     metric = trials.attrs.get("metric") if metric is None else metric
     if metric is None:
-        raise ValueError("expected to be told what metric the scores are of; give kk.plot_trials(trials, metric=...)")
+        raise ValueError("cannot tell what metric the scores are of; pass it with kk.plot_trials(trials, metric=...)")
     metric = find_metric(metric)
     knobs = [column for column in trials.columns if column not in ("trial", "score")]
     figure, axes = plt.subplots(
@@ -98,7 +98,7 @@ def plot_trials(trials, *, metric=None):
             trials["score"][best],
             s=190,
             facecolor="none",
-            edgecolor=SECOND,
+            edgecolor=SECOND_COLOUR,
             label="best",
         )
         ax.scatter(trials[knob][~start], trials["score"][~start], color=COLOUR, label="trial")
@@ -117,14 +117,14 @@ def plot_trials(trials, *, metric=None):
 
 
 def _mark_stages(ax, history):
-    """A dashed line where a stage begins, with its name along it: names side by side would run into each other."""
-    first = history[history["fold"] == history["fold"].iloc[0]]
-    if first["stage"].nunique() < 2:
+    """A dashed line where a stage begins, with its name along it: names side by side would overlap."""
+    fold_history = history[history["fold"] == history["fold"].iloc[0]]
+    if fold_history["stage"].nunique() < 2:
         return
-    for stage, epochs in first.groupby("stage", sort=False)["epoch"]:
-        begin = epochs.min() - 0.5
-        ax.axvline(begin, color="grey", linestyle="--", linewidth=0.8, zorder=0)
+    for stage, epochs in fold_history.groupby("stage", sort=False)["epoch"]:
+        start = epochs.min() - 0.5
+        ax.axvline(start, color="grey", linestyle="--", linewidth=0.8, zorder=0)
         ax.annotate(
-            stage, (begin, 1), xycoords=ax.get_xaxis_transform(), xytext=(3, -3), textcoords="offset points",
+            stage, (start, 1), xycoords=ax.get_xaxis_transform(), xytext=(3, -3), textcoords="offset points",
             rotation=90, fontsize=8, color="grey", ha="left", va="top", zorder=0,
         )  # fmt: skip

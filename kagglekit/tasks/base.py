@@ -1,4 +1,4 @@
-"""What all tasks can be asked, and what they share."""
+"""The interface of all tasks, and what they share."""
 
 import re
 
@@ -12,28 +12,28 @@ NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
 class Task:
-    """What all tasks can be asked. A task equals its name, hashes and shows itself as its name; files store the name.
+    """The interface of all tasks. A task equals its name, and hashes and prints as its name; files store the name.
 
     Labels exist in two forms: as the column `label` of a `Competition`, which people read, and as targets, which
-    records, runs and `Predictions` store. The methods below lead from one to the other.
+    records, runs and `Predictions` store. The methods below convert one to the other.
 
     Attributes:
         name: text.
         activation: of a linear head, a name that Keras knows; None for numbers, whose head `units` rescales.
-        metric: name of the metric that a competition has unless it says another.
+        metric: name of the metric of a competition that names none.
         error: name of the metric that says how far predictions are from the truth: smaller is better.
         losses: names of the losses that fit; the first is what `"auto"` stands for.
         heads: kinds of head that fit.
         forms: forms of a submission that fit, see `kk.make_submission`.
-        has_classes: whether a label names classes, which can be counted, mistaken for another, or be rare.
+        has_classes: whether a label names classes, which can be counted, confused, or rare.
         one_label: whether targets are class numbers, int64 `(rows,)`; else they are float32 `(rows, outputs)`. Sampling
             by class and class weights need it.
         smooths_labels: whether label smoothing means anything.
-        shared_out: word for what folds share out evenly.
+        shared_out: word for what folds distribute evenly.
         values_are: words for the numbers that `values` gives, where labels have no classes.
         mean_is: words for the mean of the targets.
         labels_plot: `"counts"` (images of each class), `"shares"` (the mean of each output) or `"histogram"`.
-        mistakes_plot: `"confusion"`, `"labels"` (how often each is found, and rightly) or `"scatter"`.
+        mistakes_plot: `"confusion"`, `"labels"` (recall and precision of each) or `"scatter"`.
 
     Example:
 
@@ -88,13 +88,13 @@ class Task:
 
         Args:
             cells: Series of text.
-            where: what the table is called in errors.
+            where: name of the table in errors.
 
         Returns:
             Series in the form of `Competition`'s column `label`, with the index of `cells`.
 
         Raises:
-            ValueError: naming the cells that are no label of the task.
+            ValueError: naming the cells that are not labels of the task.
         """
         raise ValueError(
             f"{where}: a {self} needs a column for each class, got the one column {cells.name!r}; name all of them "
@@ -110,10 +110,10 @@ class Task:
         return labels
 
     def check_labels(self, labels, column):
-        """Raise `ValueError` where labels leave nothing to learn; `column` is what their column is called."""
+        """Raise `ValueError` where labels leave nothing to learn; `column` is the name of their column."""
 
     def class_names(self, labels, column):
-        """Return the names of the outputs, a tuple of text, where nothing but the labels says them."""
+        """Return the names of the outputs, a tuple of text, as the labels show them."""
         raise NotImplementedError
 
     def ordered(self, names):
@@ -139,7 +139,7 @@ class Task:
         return np.asarray(targets, np.int64 if self.one_label else np.float32)
 
     def no_label(self, outputs):
-        """Return what stands in place of the label of a test row, in Python's own types."""
+        """Return the placeholder for the label of a test row, in Python's own types."""
         return [0.0] * outputs
 
     def one_hot(self, targets, outputs):
@@ -181,11 +181,11 @@ class Task:
         raise ValueError(f"labels of the task {self!r} are not numbers")
 
     def value_name(self, names):
-        """Return what the number of `values` is called on an axis."""
+        """Return the name of the numbers of `values`, for an axis."""
         raise ValueError(f"labels of the task {self!r} are not numbers")
 
     def strata(self, labels, names):
-        """Return what folds share out evenly, as `kk.StratifiedFolds` takes `y`, and names of its columns or None."""
+        """Return what folds distribute evenly, as `kk.StratifiedFolds` takes `y`, and names of its columns or None."""
         return self.targets(labels, names), None
 
     def describe_outputs(self, count):
@@ -195,10 +195,10 @@ class Task:
     # Predicting
 
     def check_predictions(self, what, ids, rows):
-        """Raise `ValueError` that names the first ids whose row is NaN or is not what the task asks for.
+        """Raise `ValueError` that names the first ids whose row is NaN or does not fit the task.
 
         Args:
-            what: what the rows are called in errors.
+            what: name of the rows in errors.
             ids: array-like `(rows,)`.
             rows: array-like `(rows, outputs)`.
         """
@@ -227,8 +227,8 @@ class Task:
         truth = [(f"true {name}", column) for name, column in zip(names, targets.T, strict=True)]
         return [*zip(names, rows.T, strict=True), *truth]
 
-    def said(self, names, row, truth):
-        """Return a line or two on what is predicted for an image, and the truth where it is another.
+    def describe_prediction(self, names, row, truth):
+        """Return a line or two with the prediction for an image, and the truth where it differs.
 
         Args:
             names: names of the outputs.
@@ -251,7 +251,7 @@ class Task:
     # Submitting
 
     def submission_columns(self, names, column):
-        """Return the columns to fill where the organiser named none; `column` is what the label's column is called."""
+        """Return the columns to fill where the organiser named none; `column` is the name of the label's column."""
         return list(names)
 
     def submission_form(self, comp, sample, ranked=False):
@@ -285,7 +285,7 @@ def natural_order(names):
 
 
 def as_numbers(cells, where):
-    """Return a DataFrame of text as float64; raise `ValueError` that names the cells that are no finite numbers."""
+    """Return a DataFrame of text as float64; raise `ValueError` that names the cells that are not finite numbers."""
     values = cells.apply(pd.to_numeric, errors="coerce").astype(np.float64)
     for column in cells:
         wrong = cells.index[~np.isfinite(values[column])]

@@ -1,4 +1,4 @@
-"""Tasks whose labels name classes: one of them, grades that stand in an order, or any number of them."""
+"""Tasks whose labels name classes: one, one of ordered grades, or any number."""
 
 import itertools
 
@@ -87,7 +87,7 @@ class SingleLabel(Task):
         decisions = [("label", names[targets]), ("predicted", names[rows.argmax(axis=1)])]
         return [*decisions, *zip(names, rows.T, strict=True)]
 
-    def said(self, names, row, truth):
+    def describe_prediction(self, names, row, truth):
         best = int(row.argmax())
         return f"{names[best]} ({row[best]:.0%})" + ("" if best == truth else f"\n(is {names[truth]})")
 
@@ -119,9 +119,9 @@ class SingleLabel(Task):
 
 
 class Ordinal(SingleLabel):
-    """One class an image, of classes that stand in an order: grades of a disease, qualities of a fruit.
+    """One class an image, of ordered classes: grades of a disease, qualities of a fruit.
 
-    Targets are class numbers and a row of predictions are probabilities, so that all that fits single labels fits.
+    Targets are class numbers and a row of predictions are probabilities, so that all that fits single labels fits too.
 
     Reference: McCullagh, "Regression models for ordinal data", 1980, for the head; Cohen, "Weighted
     kappa: nominal scale agreement with provision for scaled disagreement or partial credit", 1968, for the metric.
@@ -197,7 +197,7 @@ class MultiLabel(Task):
         return _counted(labels.explode(), names)
 
     def strata(self, labels, names):
-        # Rows of no label are shared out like those of a label
+        # Rows without labels are distributed like those of a label
         return self.targets(labels, names), [*names, "no label"]
 
     def check_predictions(self, what, ids, rows):
@@ -209,12 +209,12 @@ class MultiLabel(Task):
                 f"{first_few(ids[wrong])} (the first is {rows[wrong][0]}); apply a sigmoid to logits"
             )
 
-    def said(self, names, row, truth):
-        found, true = (
+    def describe_prediction(self, names, row, truth):
+        predicted, true = (
             ", ".join(name for name, value in zip(names, values, strict=True) if value >= 0.5) or "none"
             for values in (row, truth)
         )
-        return found if found == true else f"{found}\n(is {true})"
+        return predicted if predicted == true else f"{predicted}\n(is {true})"
 
     def in_range(self, values, outputs):
         return np.asarray(values, np.float64).reshape(len(values), outputs).clip(0, 1)
@@ -233,7 +233,7 @@ def _zeros_and_ones(task, cells, where):
 
 
 def _numbers_of(names, used):
-    """Name -> number of the class; raise `ValueError` where a name that is used is none."""
+    """Return `{name: number of the class}`; raise `ValueError` where a used name is no class."""
     numbers = {name: number for number, name in enumerate(names)}
     unknown = sorted(set(used) - set(numbers))
     if unknown:

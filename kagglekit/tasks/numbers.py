@@ -54,7 +54,7 @@ class Regression(Task):
     def check_predictions(self, what, ids, rows):
         check_finite(what, ids, rows)
 
-    def said(self, names, row, truth):
+    def describe_prediction(self, names, row, truth):
         return "\n".join(f"{value:.4g} (is {true:.4g})" for value, true in zip(row, truth, strict=True))
 
     def in_range(self, values, outputs):
@@ -65,9 +65,9 @@ class Regression(Task):
 
 
 class Distribution(Task):
-    """Shares of classes that stand in an order, such as votes from 1 to 10. A label is a tuple of floats that sum to 1.
+    """Shares of ordered classes, such as votes from 1 to 10. A label is a tuple of floats that sum to 1.
 
-    Where classes need a number each, a name that is one counts as that number, others as 1, 2, 3 and so on.
+    Where classes need a number each, it is the name if all names are numbers, else 1, 2, 3 and so on.
     """
 
     name = "distribution"
@@ -104,6 +104,6 @@ class Distribution(Task):
     def strata(self, labels, names):
         return self.targets(labels, names).astype(np.float64) @ np.arange(len(names)), None
 
-    def said(self, names, row, truth):
+    def describe_prediction(self, names, row, truth):
         mean, true = self.values([row, truth], names)
         return f"mean {mean:.2f}\n(is {true:.2f})"

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from kagglekit import metrics
-from kagglekit.models.keras_graph import average_is_in_network
+from kagglekit.models.keras_graph import mark_average_in_network
 from kagglekit.runs.history import history_row
 from kagglekit.training.progress import advance, describe, title
 
@@ -129,7 +129,7 @@ def swap_averages(momentum, *, resumed):
         return []
     callback = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
     if resumed:
-        average_is_in_network(callback)  # the state was saved after the swap
+        mark_average_in_network(callback)  # the state was saved after the swap
     return [callback]
 
 

@@ -28,8 +28,8 @@ def cross_validate(comp, folds, recipe, *, build_model=None, fold_numbers=None, 
     folder; an interrupted run is resumed after its last whole epoch, and the result is the same, bit for bit. Folds
     that a tuning trial of the same recipe has trained already are copied.
 
-    Folds are trained one after another; under `joblib.parallel_config("loky", n_jobs=2)` side by side in worker
-    processes, with the same bits.
+    Folds are trained one after another; under `joblib.parallel_config("loky", n_jobs=2)`, or `"dask"` with the client
+    of a cluster, side by side in worker processes, with the same bits.
 
     Switches TensorFlow's deterministic ops on for the process.
 

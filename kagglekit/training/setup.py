@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from kagglekit.inference.traced import inference
+from kagglekit.metrics import find_metric
 from kagglekit.models.heads import with_probabilities
 from kagglekit.models.keras_graph import clear_session, seeds_from
 from kagglekit.models.split import split_at_features
@@ -27,7 +28,7 @@ class Setup:
         recipe: a `Recipe`.
         build: function from an image size to a network, not compiled, of new variables.
         task, class_names: as in `Competition`.
-        metric: the competition's metric.
+        metric: the competition's metric, a `Metric` or its name.
         records: `Records` that the rows are read from; None where a setup is only planned with.
         features: folder of the feature cache.
         folds: what is trained: numbers of folds, or `["refit"]`. Defaults to the folds of the records.
@@ -38,7 +39,8 @@ class Setup:
     """
 
     def __init__(self, recipe, build, *, task, class_names, metric=None, records=None, features=None, folds=None):
-        self.recipe, self.task, self.class_names, self.metric = recipe, task, class_names, metric
+        self.recipe, self.task, self.class_names = recipe, task, class_names
+        self.metric = None if metric is None else find_metric(metric)
         self.records, self.features = records, features
         self.folds = folds if folds is not None else records.folds if records else []
         self.model = build(recipe.image_size)

@@ -25,11 +25,10 @@ SPACES = {
 
 
 def tune(comp, folds, recipe, *, space="baseline", max_trials=20, fold_numbers=None, study=None):
-    """Search the knobs of a space with Keras Tuner's Bayesian oracle, each trial cross-validated on the same folds.
+    """Search the knobs of a space with Keras Tuner's Bayesian oracle; each trial is cross-validated on the same folds.
 
-    The recipe itself is the first trial, so the result is never worse on these folds than what one began with. A study
-    that was interrupted goes on where it stopped: finished trials are kept, and of the interrupted one the finished
-    folds.
+    The recipe itself is the first trial, so the result is never worse on these folds than the recipe. An interrupted
+    study resumes: finished trials are kept, and so are the finished folds of the interrupted trial.
 
     Args:
         comp: a `Competition`.
@@ -41,7 +40,7 @@ def tune(comp, folds, recipe, *, space="baseline", max_trials=20, fold_numbers=N
         study: name of the study's folder in `tuning/`. Defaults to one made of space, recipe, folds and metric.
 
     Returns:
-        `Recipe` named `tuned`: the best one found; `reasons` gives its score beside the first's.
+        `Recipe` named `tuned`: the best one found; `reasons` gives its score and that of the start.
         `tuning/<study>/trials.csv` and the frame that `read_trials(comp)` returns list all trials.
 
     Raises:
@@ -52,40 +51,46 @@ def tune(comp, folds, recipe, *, space="baseline", max_trials=20, fold_numbers=N
     if max_trials < 1:
         raise ValueError(f"expected max_trials of 1 or more, got {max_trials}")
     folds = row_folds(comp, folds)
-    numbers = sorted(int(fold) for fold in folds.unique()) if fold_numbers is None else list(fold_numbers)
+    fold_numbers = sorted(int(fold) for fold in folds.unique()) if fold_numbers is None else list(fold_numbers)
     records = records_of(comp, folds, recipe)
-    name = study or f"{space}-{content_hash([recipe.hash, records.hash, numbers, comp.metric.key])}"
-    folder = comp.folders.tuning / name
+    study_name = study or f"{space}-{content_hash([recipe.hash, records.hash, fold_numbers, comp.metric.key])}"
+    folder = comp.folders.tuning / study_name
     _check_metric(folder / "study.json", comp.metric)
-    tuner = _make_tuner(comp, folds, recipe, space, max_trials, numbers, folder, records)
-    first = tuner.score(recipe)  # takes over the folds of a finished baseline
-    if math.isnan(first):
-        raise ValueError(f"{comp.metric} is not defined on the rows of the folds {numbers}; choose other fold_numbers")
+    tuner = _make_tuner(comp, folds, recipe, space, max_trials, fold_numbers, folder, records)
+    start = tuner.score(recipe)  # reuses the folds of a finished baseline
+    if math.isnan(start):
+        raise ValueError(
+            f"{comp.metric} is not defined on the rows of the folds {fold_numbers}; choose other fold_numbers"
+        )
     if max_trials > 1:
         tuner.search()
-    trials = _trials(tuner, recipe, first)
+    trials = _trials_table(tuner, recipe, start)
     with written_whole(folder / "trials.csv") as temporary:
         trials.to_csv(temporary, index=False)
     best = trials.loc[comp.metric.best(trials["score"])]
     if best["trial"] == "start":
-        return recipe.replace(name="tuned", reasons={"name": f"no trial beat the recipe's {first:.4f} on these folds"})
-    knobs = {knob: _plain(best[knob]) for knob in trials.columns if knob not in ("trial", "score")}
-    why = f"best of {len(trials)} trials: {comp.metric} {best['score']:.4f}, the start had {first:.4f} on these folds"
-    return recipe.replace(name="tuned", reasons=recipe.reasons | dict.fromkeys(knobs, why), **knobs)
+        return recipe.replace(name="tuned", reasons={"name": f"no trial beat the recipe's {start:.4f} on these folds"})
+    knobs = {knob: _python_value(best[knob]) for knob in trials.columns if knob not in ("trial", "score")}
+    reason = (
+        f"best of {len(trials)} trials: {comp.metric} {best['score']:.4f}, the start had {start:.4f} on these folds"
+    )
+    return recipe.replace(name="tuned", reasons=recipe.reasons | dict.fromkeys(knobs, reason), **knobs)
 
 
 def read_trials(comp, study=None):
-    """Return the trials of a study as a DataFrame: `trial`, the knobs, `score`. Defaults to the newest study.
+    """Return the trials of a study, by default the newest, as a DataFrame: `trial`, the knobs, `score`.
 
-    Its `attrs["metric"]` is the `Metric` that the study searched by, or None if that is another one of your own than
-    the competition's.
+    Its `attrs["metric"]` is the `Metric` that the study searched by, or None if that was a metric of your own that is
+    not the competition's.
     """
-    found = sorted(comp.folders.tuning.glob(f"{study or '*'}/trials.csv"), key=lambda path: path.stat().st_mtime)
-    if not found:
+    paths = sorted(comp.folders.tuning.glob(f"{study or '*'}/trials.csv"), key=lambda path: path.stat().st_mtime)
+    if not paths:
         raise FileNotFoundError(f"no finished study below {comp.folders.tuning}; call kk.tune first")
-    trials = pd.read_csv(found[-1])
-    stored = read_json(found[-1].with_name("study.json"))["metric"]
-    trials.attrs["metric"] = next((metric for metric in (comp.metric, *METRICS.values()) if metric.key == stored), None)
+    trials = pd.read_csv(paths[-1])
+    metric_key = read_json(paths[-1].with_name("study.json"))["metric"]
+    trials.attrs["metric"] = next(
+        (metric for metric in (comp.metric, *METRICS.values()) if metric.key == metric_key), None
+    )
     return trials
 
 
@@ -95,46 +100,46 @@ def _check_metric(path, metric):
         write_json(path, {"metric": metric.key})
     elif read_json(path)["metric"] != metric.key:
         raise ValueError(
-            f"the study {path.parent.name!r} is a search by another metric, or another version of it, than {metric}; "
-            "choose another name with study="
+            f"the study {path.parent.name!r} was searched by another metric than {metric}, or by another version of "
+            "it; choose another name with study="
         )
 
 
-def _make_tuner(comp, folds, recipe, space, max_trials, numbers, folder, records):
+def _make_tuner(comp, folds, recipe, space, max_trials, fold_numbers, folder, records):
     import keras_tuner  # lazily: Kaggle's TPU image has none
 
     direction = "max" if comp.metric.higher_is_better else "min"
-    # The space is declared before the search: oracles that learn of it inside a trial can end without any trial.
+    # The space is declared before the search: oracles that discover it inside a trial can end without any trial.
     oracle = keras_tuner.oracles.BayesianOptimizationOracle(
         objective=keras_tuner.Objective("score", direction),
         max_trials=max_trials - 1 or 1,
-        hyperparameters=_declare(keras_tuner.HyperParameters(), recipe, space),
+        hyperparameters=_declare_knobs(keras_tuner.HyperParameters(), recipe, space),
         seed=recipe.seed + 1,  # 0 would be replaced by a random number
     )
 
     class FoldTuner(keras_tuner.Tuner):
-        """A tuner whose trial is a cross-validation; weights and logs are the runs' own."""
+        """A tuner whose trial is a cross-validation; the runs keep weights and logs."""
 
         def run_trial(self, trial, *args, **kwargs):
             return {"score": self.score(recipe.replace(name="trial", **trial.hyperparameters.values))}
 
         def score(self, candidate):
-            # No space has a knob that changes the records: they are those of the recipe for every trial
-            return train_on(records, comp, folds, candidate, fold_numbers=numbers, parent=folder / "runs").score
+            # No space has a knob that changes the records, so every trial uses the recipe's
+            return train_on(records, comp, folds, candidate, fold_numbers=fold_numbers, parent=folder / "runs").score
 
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints where it reloads a study from
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints when it reloads a study
         tuner = FoldTuner(oracle=oracle, directory=str(folder), project_name="oracle")
     tuner.oracle.verbose = 0
     return tuner
 
 
-def _declare(hyperparameters, recipe, space):
+def _declare_knobs(hyperparameters, recipe, space):
     for knob, (kind, values, pretrained_only) in SPACES[space].items():
         if pretrained_only and (recipe.weights is None or recipe.epochs == 0):
             continue
         if kind == "choice":
-            kept = recipe.cached_views and knob == "unfrozen_layers"  # of a network that is trained whole: nothing
-            hyperparameters.Choice(knob, [value for value in values if value < 1 or not kept])
+            uses_cache = recipe.cached_views and knob == "unfrozen_layers"  # which needs frozen layers
+            hyperparameters.Choice(knob, [value for value in values if value < 1 or not uses_cache])
         elif kind == "float":
             hyperparameters.Float(knob, *values)
         else:
@@ -143,13 +148,13 @@ def _declare(hyperparameters, recipe, space):
     return hyperparameters
 
 
-def _trials(tuner, recipe, first):
+def _trials_table(tuner, recipe, start_score):
     trials = [trial for _, trial in sorted(tuner.oracle.trials.items()) if trial.score is not None]
     knobs = list(tuner.oracle.get_space().values)
-    rows = [{"trial": "start", **{knob: getattr(recipe, knob) for knob in knobs}, "score": first}]
-    rows += [{"trial": trial.trial_id, **trial.hyperparameters.values, "score": trial.score} for trial in trials]
-    return pd.DataFrame(rows)
+    table_rows = [{"trial": "start", **{knob: getattr(recipe, knob) for knob in knobs}, "score": start_score}]
+    table_rows += [{"trial": trial.trial_id, **trial.hyperparameters.values, "score": trial.score} for trial in trials]
+    return pd.DataFrame(table_rows)
 
 
-def _plain(value):
+def _python_value(value):
     return value.item() if hasattr(value, "item") else value

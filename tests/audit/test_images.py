@@ -28,7 +28,7 @@ def png_without_pixels(width, height):
 
 BROKEN = {
     "empty": (lambda path: b"", "the file is empty"),
-    "text": (lambda path: b"<html>404 not found</html>", "no image format that is known"),
+    "text": (lambda path: b"<html>404 not found</html>", "unknown image format"),
     "truncated": (lambda path: path.read_bytes()[:-50], "truncated"),
     "bomb": (lambda path: png_without_pixels(12_000, 12_000), "12000x12000 is over 100000000 pixels"),
     "huge bomb": (lambda path: png_without_pixels(40_000, 40_000), "pixels"),
@@ -191,7 +191,7 @@ def test_columns_reach_the_most_channels_and_are_empty_beyond(folder):
     assert statistics.notna().sum(axis=1).tolist() == [2, 0, 6, 6, 0, 8, 6, 6, 6]
     assert report.loc["00005", "source"] == "train/00002.jpg + train/00003.jpg + train/00004.jpg + train/00002.jpg"
     assert report.loc["00005", "mean_0"] == report.loc["00005", "mean_3"]
-    assert report.loc["00004", "problem"] == "unreadable: train/00001.jpg: no image format that is known"
+    assert report.loc["00004", "problem"] == "unreadable: train/00001.jpg: unknown image format"
 
 
 def test_files_of_one_image_must_have_one_size(folder):

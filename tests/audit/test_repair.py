@@ -201,7 +201,7 @@ class TestFillMissing:
             ("age", "medain", "expected how to be one of .*Did you mean 'median'"),
             ("aeg", "median", "no column 'aeg'; there are"),
             ("sex", "median", "column 'sex' has no median, it holds 'f', 'f', 'm'"),
-            ("label", "unknown", "no metadata; fill labels in the organiser's table"),
+            ("label", "unknown", "are not metadata; fill labels in the organiser's table"),
         ],
     )
     def test_errors_say_what_to_do(self, patients, columns, how, message):

@@ -107,11 +107,11 @@ def test_fewer_rows_other_rows_and_more_rows_find_their_images(comp, forget):
     found = scan.scan(dataclasses.replace(comp, train=train.reset_index(drop=True)))
     assert_equal(found[:12] + found[13:], everything)
     assert found[12].problem == ""
-    assert_equal(scan.known_facts(comp, ["train/new.png", "train/00000.jpg"]), [found[12], found[0]])
+    assert_equal(scan.cached_facts(comp, ["train/new.png", "train/00000.jpg"]), [found[12], found[0]])
 
 
 def test_unknown_images_are_none_and_are_not_decoded(comp):
-    assert scan.known_facts(comp, ["train/00000.jpg", "train/nowhere.jpg"]) == [None, None]
+    assert scan.cached_facts(comp, ["train/00000.jpg", "train/nowhere.jpg"]) == [None, None]
     assert not (comp.workspace / "scan.npz").exists()
 
 
@@ -166,8 +166,8 @@ def test_every_kind_of_image_comes_back_from_the_cache_as_it_was(comp, forget):
         decoded[6].problem, decoded[7].problem, "unreadable: parts of different sizes: 48x40, 20x9", decoded[13].problem
     ]  # fmt: skip
     assert decoded[7].error == ""  # its pixels can be decoded
-    assert decoded[7].digest == decoded[5].digest
-    assert decoded[8].digest == whole.digest
+    assert decoded[7].pixel_hash == decoded[5].pixel_hash
+    assert decoded[8].pixel_hash == whole.pixel_hash
     assert [each.colours.shape[-1] for each in decoded] == [1, 3, 1, 3, 3, 3, 0, 3, 3, 1, 2, 1, 0, 0]
     assert [len(each.greys) for each in decoded] == [3, 3, 3, 3, 0, 3, 0, 3, 3, 0, 3, 3, 0, 0]
 
@@ -177,7 +177,7 @@ def test_digest_and_colours_are_those_of_the_upright_pixels(comp):
     for image in (images[1], "train/00005.jpg"):
         pixels, found = read_pixels(comp.root, image), facts.image_facts(comp.root, image)
         size = pixels.shape[1::-1]
-        assert found.digest == hashlib.sha256(repr(("RGB", size)).encode() + pixels.tobytes()).hexdigest()
+        assert found.pixel_hash == hashlib.sha256(repr(("RGB", size)).encode() + pixels.tobytes()).hexdigest()
         boxed = Image.fromarray(pixels).resize((32, 32), Image.Resampling.BOX)
         assert np.abs(found.colours.astype(int) - np.asarray(boxed)).max() <= 1
 
@@ -271,7 +271,7 @@ def test_an_interrupted_scan_goes_on_where_it_stopped(make_competition, workspac
     with pytest.raises(KeyboardInterrupt):
         scan.scan(comp)
     forget()
-    known = scan.known_facts(comp, comp.train["source"])
+    known = scan.cached_facts(comp, comp.train["source"])
     assert all(known[:128])
     assert not any(known[128:])
     assert_equal(scan.scan(dataclasses.replace(comp, train=comp.train.iloc[:100]))[:100], known[:100])

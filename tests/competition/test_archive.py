@@ -68,7 +68,7 @@ def test_links_bombs_and_doubles_are_refused(tmp_path):
         archive.writestr("a.txt", "1")
         with pytest.warns(UserWarning, match="Duplicate name"):
             archive.writestr("a.txt", "2")
-    for name, message in (("link", "is a link; refused"), ("bomb", "a zip bomb"), ("twice", "'a.txt' stand more")):
+    for name, message in (("link", "is a link; refused"), ("bomb", "a zip bomb"), ("twice", "'a.txt' occur more")):
         with pytest.raises(ValueError, match=message):
             unpack(tmp_path / f"{name}.zip", tmp_path / "raw")
 

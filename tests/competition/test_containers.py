@@ -89,8 +89,8 @@ def test_damaged_tfrecord_is_named(flower_records, workspace, damage):
 
 
 def test_record_without_an_image_is_named_with_its_keys(tmp_path, workspace):
-    write_tfrecords(tmp_path / "odd" / "train.tfrec", [{"image": b"x", "id": b"1"}])
-    with pytest.raises(ValueError, match=r"record 0 has the keys \['id', 'image'\]; expected one of \('image'"):
+    write_tfrecords(tmp_path / "odd" / "train.tfrec", [{"photo": b"x", "id": b"1"}])
+    with pytest.raises(ValueError, match=r"record 0 has the keys \['id', 'photo'\]; expected one of \('image'"):
         kk.load_competition(tmp_path / "odd")
 
 

@@ -35,7 +35,7 @@ def test_order_of_rows_changes_neither_classes_nor_sources(make_competition):
         ({"id_column": "imageid"}, r"train.csv has no column 'imageid'. Did you mean 'image_id'\?.*with id_column="),
         ({"label_column": "labels"}, r"train.csv has no column 'labels'. Did you mean 'label'\?.*with label_column="),
         ({"group_column": "xyz"}, r"train.csv has no column 'xyz'. Its columns are \[.*with group_column="),
-        ({"label_column": "image_id", "id_column": "label"}, r"label in .*train.csv once, but 'cat', 'dog' stand more"),
+        ({"label_column": "image_id", "id_column": "label"}, r"label in .*train.csv once, but 'cat', 'dog' occur more"),
     ],
 )
 def test_wrong_column_is_answered_with_the_nearest(make_competition, arguments, message):
@@ -49,8 +49,12 @@ ROWS = [f"{name},{label}" for name, label in zip(PHOTOS, LABELS, strict=True)]
 @pytest.mark.parametrize(
     ("table", "lines", "message"),
     [
-        ("train.csv", ["image_id,label", *ROWS, "00001,dog"], "image_id in .*train.csv once, but '00001' stand more"),
-        ("sample_submission.csv", ["image_id,label", "x,cat", "x,cat"], "in .*sample_submission.csv once, but 'x' st"),
+        ("train.csv", ["image_id,label", *ROWS, "00001,dog"], "image_id in .*train.csv once, but '00001' occur more"),
+        (
+            "sample_submission.csv",
+            ["image_id,label", "x,cat", "x,cat"],
+            "in .*sample_submission.csv once, but 'x' occur",
+        ),
         ("sample_submission.csv", ["id,label", "x,cat"], r"train.csv has no column 'id'. Its columns are .*id_column="),
         ("train.csv", ["photo,label", *ROWS], r"train.csv has no column 'image_id'.*\['photo', 'label'\].*id_column="),
         (
@@ -63,7 +67,7 @@ ROWS = [f"{name},{label}" for name, label in zip(PHOTOS, LABELS, strict=True)]
         (
             "train.csv",
             ["image_id,label", *(f"{row},1" for row in ROWS)],
-            "train.csv is no .*: rows have more cells than",
+            "train.csv is not .*: rows have more cells than",
         ),
         ("train.csv", [], "train.csv is not a readable CSV: No columns to parse"),
     ],

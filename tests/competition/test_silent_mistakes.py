@@ -226,7 +226,7 @@ def test_labels_between_bars_are_several_labels(make_competition):
 
 def test_a_submission_never_replaces_an_organisers_file(make_competition):
     comp = kk.load_competition(make_competition())
-    with pytest.raises(ValueError, match="lies among the organiser's files"):
+    with pytest.raises(ValueError, match="is among the organiser's files"):
         kk.make_submission(comp, comp.sample_submission, comp.root / "sample_submission.csv")
 
 

@@ -75,7 +75,7 @@ def test_stray_images_beside_the_classes_are_named(tmp_path):
     for label in ("cat", "dog"):
         save(tmp_path / "train" / label / "1.jpg", label, 1)
     save(tmp_path / "train" / "stray.jpg", "cat", 2)
-    with pytest.warns(UserWarning, match=r"that lie in no class are left out: 'stray.jpg'"):
+    with pytest.warns(UserWarning, match=r"outside the class folders are left out: 'stray.jpg'"):
         comp = kk.load_competition(tmp_path)
     assert len(comp.train) == 2
 

@@ -64,7 +64,7 @@ def test_a_format_is_added_by_one_entry(quick_run, tmp_path, monkeypatch):
 
 
 def test_a_file_of_no_format_is_refused(quick_run, tmp_path):
-    with pytest.raises(ValueError, match="expected the ending of path to be one of '.tflite', '.keras', got '.onnx'"):
+    with pytest.raises(ValueError, match="expected the suffix of path to be one of '.tflite', '.keras', got '.onnx'"):
         kk.check_export(quick_run, tmp_path / "model.onnx", fold=0)
 
 

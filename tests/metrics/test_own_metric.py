@@ -88,7 +88,9 @@ def test_tuning_and_its_plot_find_the_least(comp, folds, recipe, run):
         assert marked == [[lowest["learning_rate"], lowest["score"]]]
         assert axes[0].get_ylabel() == "mean doubt"
     other = kk.Metric(mean_doubt, higher_is_better=True, name="mean doubt")
-    with pytest.raises(ValueError, match="the study 'by doubt' is a search by another metric, or another version"):
+    with pytest.raises(
+        ValueError, match="the study 'by doubt' was searched by another metric than .*, or by another version"
+    ):
         kk.tune(_with(comp, other), folds, recipe, max_trials=2, fold_numbers=[0], study="by doubt")
 
 
@@ -147,7 +149,7 @@ def test_a_mistake_in_it_is_found_when_the_competition_is_loaded(comp):
     for function, message in ((two, "float.. argument must be"), (broken, "takes 1 positional argument")):
         with pytest.raises(TypeError, match=message) as raised:
             _with(comp, kk.Metric(function, higher_is_better=True))
-        note = f"raised by the metric '{function.__name__}' on 48 rows: it is to return one number"
+        note = f"raised by the metric '{function.__name__}' on 48 rows: it must return one number"
         assert note in raised.value.__notes__[0]
 
 

@@ -65,7 +65,7 @@ for name, file in json.loads(sys.argv[1]).items():
         assert (
             f"the ImageNet weights of {name} are neither in the cache folder {tmp_path / 'models'} nor could they be "
             f"fetched. Either put {file}, downloaded where there is a network, into that folder, or attach it as a "
-            "data set and give its path as weights=. weights=None trains from random weights.\nThe download said: "
+            "dataset and give its path as weights=. weights=None trains from random weights.\nThe download said: "
         ) in part
         # Keras asks for this file, by its own name or, in the case of NASNet, by the address's
         assert re.search(
@@ -122,7 +122,7 @@ def test_lite_weights_that_are_not_installed_are_named_with_two_ways(monkeypatch
         (
             ("small_cnn", 64, __file__),
             ValueError,
-            r"test_backbone_weights\.py does not fit small_cnn: a file of this kind",
+            r"test_backbone_weights\.py does not fit small_cnn: it cannot load a file of this kind",
         ),
     ],
 )

@@ -262,7 +262,7 @@ def test_activation_and_initialiser_reach_every_layer(name, activation):
 
 
 def test_an_activation_for_a_network_that_has_its_own_is_refused():
-    with pytest.raises(ValueError, match="efficientnet_lite0, whose own are part of it, got 'gelu'"):
+    with pytest.raises(ValueError, match="efficientnet_lite0, which has its own, got 'gelu'"):
         build_backbone("efficientnet_lite0", 64, weights=None, activation="gelu")
 
 

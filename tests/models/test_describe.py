@@ -84,5 +84,5 @@ def test_what_is_not_understood_is_named_and_open_sizes_are_refused():
     attention = keras.layers.MultiHeadAttention(2, 8, name="attention")
     table = describe(keras.Model(inputs, attention(inputs, inputs))).set_index("part")["value"]
     assert table["not counted"] == "attention"
-    with pytest.raises(ValueError, match="conv has the open shape .*build the network with a fixed height and width"):
+    with pytest.raises(ValueError, match="conv gives the shape .*build the network with a fixed height and width"):
         layer_costs(keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(4, 3, name="conv")]))

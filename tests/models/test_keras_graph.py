@@ -13,7 +13,7 @@ import pytest
 
 import kagglekit
 from kagglekit.models.heads import add_head, build_extractor
-from kagglekit.models.keras_graph import average_is_in_network, calls, has_logits, seeds_from, source_of
+from kagglekit.models.keras_graph import calls, has_logits, mark_average_in_network, seeds_from, source_of
 from kagglekit.models.optimizers import make_optimizer
 
 # Protected names that Keras's own documentation of writing an optimizer uses.
@@ -95,7 +95,7 @@ def test_training_goes_on_with_the_average_in_the_network():
     model.optimizer.build(model.trainable_variables)
     model.optimizer._model_variables_moving_average[0].assign([[5.0]])  # the weight itself, after a swap
     swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
-    average_is_in_network(swap)
+    mark_average_in_network(swap)
     seen, kernel = [], model.layers[0].kernel
     watch = keras.callbacks.LambdaCallback(on_train_batch_begin=lambda *_, **__: seen.append(float(kernel[0, 0])))
     model.fit(np.ones((1, 1)), np.ones((1, 1)), callbacks=[swap, watch], verbose=0)

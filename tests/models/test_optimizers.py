@@ -184,7 +184,7 @@ def test_scales_of_one_change_no_bit(name):
 
 def test_scales_that_name_nothing_are_refused():
     with pytest.raises(
-        ValueError, match="none of the 2 is there, for example 'low/kernel'; take them from layer_scales"
+        ValueError, match="it names none of the 2, for example 'low/kernel'; take them from layer_scales"
     ):
         weights_after("adamw", {"backbone/kernel": 0.5})
 

@@ -147,7 +147,7 @@ def test_random_damage_raises_value_error_alone(two):
 def test_a_file_of_another_kind_is_refused(tmp_path, content):
     (tmp_path / "weights.pth").write_bytes(content)
     with pytest.raises(
-        ValueError, match=r"weights\.pth (is no PyTorch state dict in the legacy form|cannot be read as)"
+        ValueError, match=r"weights\.pth (is not a PyTorch state dict in the legacy format|cannot be read as)"
     ):
         read_state_dict(tmp_path / "weights.pth")
 
@@ -168,7 +168,7 @@ def test_a_hostile_pickle_raises_and_does_not_run(tmp_path, pickled, place, func
     parts = [pickled(part) for part in (*HEAD, {}, [])]
     parts[place] = pickled(Hostile(function, *arguments.get(function, [])))
     (tmp_path / "weights.pth").write_bytes(b"".join(parts))
-    with pytest.raises(ValueError, match=rf"it asks for \w+\.{function.__name__}, which is no tensor"):
+    with pytest.raises(ValueError, match=rf"it asks for \w+\.{function.__name__}, which is not part of a tensor"):
         read_state_dict(tmp_path / "weights.pth")
     assert not marker.exists()
 
@@ -177,7 +177,7 @@ def test_a_hostile_pickle_raises_and_does_not_run(tmp_path, pickled, place, func
 def test_names_that_lead_on_through_torch_are_refused(tmp_path, pickled, name):
     call = pickle.PROTO + b"\x02" + pickle.GLOBAL + f"torch\n{name}\n".encode() + pickle.STOP
     (tmp_path / "weights.pth").write_bytes(b"".join([*map(pickled, HEAD), call]))
-    with pytest.raises(ValueError, match=rf"it asks for torch\.{name}, which is no tensor"):
+    with pytest.raises(ValueError, match=rf"it asks for torch\.{name}, which is not part of a tensor"):
         read_state_dict(tmp_path / "weights.pth")
 
 

@@ -7,7 +7,7 @@ import pytest
 import kagglekit as kk
 from kagglekit.inference.traced import inference, predict_rows
 from kagglekit.pipeline.datasets import eval_dataset
-from kagglekit.planning.label_safety import _compared, _verdict
+from kagglekit.planning.label_safety import _compare_probabilities, _verdict
 from kagglekit.tasks import REGRESSION
 
 
@@ -97,20 +97,22 @@ def test_figures_of_a_worked_example():
     now = labels.copy()
     now[[0, 1, 2, 3, 4, 5, 15]] = 1
     after[np.arange(20), now] = 0.6
-    about = _compared(before, after, labels, ["a", "b", "c"])
-    assert about["confidence_before"] == pytest.approx(0.8)
-    assert about["confidence_after"] == pytest.approx((13 * 0.6 + 7 * 0.2) / 20)
-    assert about["changed"] == 7 / 20
-    assert (about["worst_class"], about["worst_after"]) == ("a", pytest.approx((4 * 0.6 + 6 * 0.2) / 10))
-    assert (about["becomes"], about["turned"]) == ("a -> b", 0.6)
-    assert about["beyond"] == pytest.approx(0.6 - 0.2)  # c becomes b too
-    assert _verdict(about | {"rows": 20}) == "leave it out or lower it: 60% of a become b"
+    comparison = _compare_probabilities(before, after, labels, ["a", "b", "c"])
+    assert comparison["confidence_before"] == pytest.approx(0.8)
+    assert comparison["confidence_after"] == pytest.approx((13 * 0.6 + 7 * 0.2) / 20)
+    assert comparison["changed"] == 7 / 20
+    assert (comparison["worst_class"], comparison["worst_after"]) == ("a", pytest.approx((4 * 0.6 + 6 * 0.2) / 10))
+    assert (comparison["becomes"], comparison["turned"]) == ("a -> b", 0.6)
+    assert comparison["beyond"] == pytest.approx(0.6 - 0.2)  # c becomes b too
+    assert _verdict(comparison | {"rows": 20}) == "leave it out or lower it: 60% of a become b"
 
 
 def test_a_class_that_everything_becomes_is_no_pair_of_classes():
     labels = np.repeat([0, 1, 2, 3], 10)
-    about = _compared(np.eye(4)[labels], np.eye(4)[np.full(40, 3)], labels, list("abcd"))
-    assert _verdict(about | {"rows": 40}) == "hard on this network: 75% change their class, of no class in particular"
+    comparison = _compare_probabilities(np.eye(4)[labels], np.eye(4)[np.full(40, 3)], labels, list("abcd"))
+    assert (
+        _verdict(comparison | {"rows": 40}) == "hard on this network: 75% change their class, of no class in particular"
+    )
 
 
 def test_what_cannot_be_checked_says_why(arrows, quick_run):

@@ -58,4 +58,4 @@ def test_large_images_of_four_channels_start_from_pretrained_weights(workspace):
     recipe = kk.suggest_recipe(kk.from_arrays(pixels, ["a", "b"] * 12, name="stacked"))
     assert (recipe.backbone, recipe.weights, recipe.channels) == ("efficientnet_lite0", "imagenet", 4)
     assert "3.4 million parameters, 75.1 % on ImageNet" in recipe.reasons["backbone"]
-    assert recipe.reasons["channels"] == "4 files an image are stacked"
+    assert recipe.reasons["channels"] == "4 files per image are stacked"

@@ -278,7 +278,7 @@ class TestTables:
 
     def test_without_metadata_a_sentence_says_so(self, digits, patients):
         assert texts(kk.plot_missing(digits)) == ["images and labels alone: no metadata"]
-        assert texts(kk.plot_group_sizes(digits)) == ["no groups: every image stands for itself"]
+        assert texts(kk.plot_group_sizes(digits)) == ["no groups: every image is on its own"]
         full = dataclasses.replace(patients, train=patients.train.assign(age="5"), test=patients.test.assign(age="5"))
         assert texts(kk.plot_missing(full))[0].startswith("no value missing in")
 

@@ -118,7 +118,7 @@ def test_one_value_is_said_in_words():
     assert said(kk.plot_class_counts(target)) == "all 12 targets are 2.5"
     varied = target.train.assign(age=[str(number) for number in range(ROWS)])
     ax = kk.plot_metadata(dataclasses.replace(target, train=varied), "age")
-    assert said(ax) == "age says nothing of label, which is 2.5 everywhere"
+    assert said(ax) == "age says nothing about label, which is 2.5 everywhere"
 
 
 def test_a_constant_channel_leaves_the_others_their_ticks():

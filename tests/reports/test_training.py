@@ -56,7 +56,9 @@ def test_the_best_trial_is_marked_whatever_the_metrics_direction():
 
 def test_scores_without_a_known_metric_are_not_drawn():
     trials = pd.DataFrame({"trial": ["start"], "dropout": [0.1], "score": [0.8]})
-    with pytest.raises(ValueError, match=r"what metric the scores are of; give kk.plot_trials\(trials, metric=...\)"):
+    with pytest.raises(
+        ValueError, match=r"what metric the scores are of; pass it with kk.plot_trials\(trials, metric=...\)"
+    ):
         kk.plot_trials(trials)
     with pytest.raises(ValueError, match="got 'score'"):
         kk.plot_trials(trials, metric="score")

@@ -12,6 +12,7 @@ import kagglekit as kk
 from kagglekit.deploy.export import check_export
 from kagglekit.inference.traced import inference, predict_rows
 from kagglekit.models.backbones import build_backbone
+from kagglekit.models.keras_graph import seeds_from
 from kagglekit.pipeline.metadata import encoded_metadata, fitted_encoder
 from kagglekit.records.write import records_of
 from kagglekit.training import progress
@@ -67,7 +68,7 @@ def folds(comp):
 def recipe():
     return kk.Recipe(
         backbone="small_cnn", weights=None, image_size=12, channels=1, record_size=16, batch_size=16, policy="none",
-        frozen_epochs=0, epochs=12, learning_rate=1e-2, dropout=0.0, label_smoothing=0.0, **COLUMNS,
+        frozen_epochs=0, epochs=20, learning_rate=1e-2, dropout=0.0, label_smoothing=0.0, **COLUMNS,
     )  # fmt: skip
 
 
@@ -75,8 +76,9 @@ def recipe():
 def frozen(recipe, tmp_path_factory):
     """A recipe whose backbone has weights of a file and is never trained."""
     path = tmp_path_factory.mktemp("weights") / "small.weights.h5"
-    build_backbone("small_cnn", 12, channels=1, weights=None).save_weights(path)
-    return recipe.replace(weights=path, frozen_epochs=12, epochs=0, frozen_learning_rate=1e-2)
+    with seeds_from(0):
+        build_backbone("small_cnn", 12, channels=1, weights=None).save_weights(path)
+    return recipe.replace(weights=path, frozen_epochs=30, epochs=0, frozen_learning_rate=1e-2)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +116,7 @@ def test_heads_on_cached_features_take_the_columns_too(comp, frozen, frozen_run)
 
 
 def test_fine_tuning_from_kept_activations_takes_the_columns_too(comp, folds, frozen):
-    knobs = {"frozen_epochs": 4, "epochs": 8, "unfrozen_layers": 0.5, "cached_views": 1, "dropout": 0.1}
+    knobs = {"frozen_epochs": 10, "epochs": 16, "unfrozen_layers": 0.5, "cached_views": 1, "dropout": 0.1}
     assert kk.cross_validate(comp, folds, frozen.replace(**knobs)).score > 0.95
 
 

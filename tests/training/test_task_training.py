@@ -6,7 +6,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 import kagglekit as kk
-from kagglekit.predictions import metrics
+from kagglekit import metrics
 
 IMAGES, DIGITS = load_digits(return_X_y=True)
 IMAGES = np.rint(IMAGES.reshape(-1, 8, 8) * 255 / 16).astype(np.uint8)

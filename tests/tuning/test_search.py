@@ -7,7 +7,7 @@ import pytest
 
 import kagglekit as kk
 from kagglekit.records import read, write
-from kagglekit.tuning.search import _declare
+from kagglekit.tuning.search import _declare_knobs
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_trials_are_not_runs(study, digits):
 def test_no_trial_trains_all_layers_where_activations_are_kept(kept):
     keras_tuner = pytest.importorskip("keras_tuner")
     recipe = kk.Recipe(cached_views=kept)
-    shares = _declare(keras_tuner.HyperParameters(), recipe, "baseline")._hps["unfrozen_layers"][0].values
+    shares = _declare_knobs(keras_tuner.HyperParameters(), recipe, "baseline")._hps["unfrozen_layers"][0].values
     assert (1.0 in shares) == (not kept)
     for share in shares:
         recipe.replace(unfrozen_layers=share)

@@ -1,4 +1,4 @@
-"""Readers: whatever lies on disk becomes a `Competition`."""
+"""Readers: whatever is on disk becomes a `Competition`."""
 
 from pathlib import Path
 

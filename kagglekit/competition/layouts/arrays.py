@@ -27,11 +27,11 @@ def from_arrays(images, labels, test_images=None, *, name, ids=None, test_ids=No
         labels: one per row: class names or numbers, lists of class names, floats; or an array `(rows, classes)`.
         test_images: the same as `images`. Defaults to none.
         name: name of the competition, for its folders.
-        ids, test_ids: names of the rows. Default to `train_0`, `train_1`, ... and `0`, `1`, ...
-        preset: a `kk.Preset`; task, metric, classes' columns (`label_column`) are used.
+        ids, test_ids: ids of the rows. Default to `train_0`, `train_1`, ... and `0`, `1`, ...
+        preset: a `kk.Preset`; task, metric and the classes' columns (`label_column`) are used.
 
     Returns:
-        A `Competition` whose pixels lie in the workspace, as PNGs in one file; equal arrays are written once.
+        A `Competition` whose pixels are in the workspace, as PNGs in one file; equal arrays are written once.
 
     Raises:
         ValueError: if numbers of rows differ, pixels are neither uint8 nor uint16, or the metric is not for the task.
@@ -65,7 +65,7 @@ def _ids(ids, images, form, argument):
 
 
 def _cells(labels, preset):
-    """Return the cells that labels are read from, the name or names of their columns, and the task where it is seen."""
+    """Return the cells that labels are read from, the name or names of their columns, and the task that they show."""
     if len(labels) and all(isinstance(label, np.ndarray) and label.ndim == 1 for label in labels):
         labels = labels if isinstance(labels, np.ndarray) else np.stack(labels)
     if getattr(labels, "ndim", 1) == 2 and labels.shape[1] == 1 and (preset.task is None or preset.task.one_label):
@@ -86,7 +86,7 @@ def _cells(labels, preset):
 
 
 def _write(root, images):
-    """Write the images of one part into a container, and return their sources."""
+    """Write the images of train or test into a container, and return their sources."""
     arrays = [np.asarray(image) for image in images]
     for row, array in enumerate(arrays):
         if array.dtype not in (np.uint8, np.uint16) or array.ndim not in (2, 3):
@@ -95,21 +95,21 @@ def _write(root, images):
                 f"{array.dtype} {array.shape} in row {row}; multiply floats by 255 and cast them"
             )
     encoded = [list(_encoded(array)) for array in arrays]
-    digest = hashlib.sha256()
+    hasher = hashlib.sha256()
     for content in itertools.chain.from_iterable(encoded):
-        digest.update(content)
-    path = root / f"{digest.hexdigest()[:16]}.pngs"
+        hasher.update(content)
+    path = root / f"{hasher.hexdigest()[:16]}.pngs"
     if not path.is_file():
         with written_whole(path) as temporary, open(temporary, "wb") as file:
             file.writelines(itertools.chain.from_iterable(encoded))
-    found, offset = [], 0
+    row_sources, offset = [], 0
     for contents in encoded:
-        places = []
+        stretches = []
         for content in contents:
-            places.append(sources.stretch(path.name, offset, len(content)))
+            stretches.append(sources.stretch(path.name, offset, len(content)))
             offset += len(content)
-        found.append(tuple(places) if len(places) > 1 else places[0])
-    return found
+        row_sources.append(tuple(stretches) if len(stretches) > 1 else stretches[0])
+    return row_sources
 
 
 def _encoded(array):
@@ -118,6 +118,6 @@ def _encoded(array):
     if array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8:
         channels = [array]
     for pixels in channels:
-        stored = io.BytesIO()
-        Image.fromarray(np.ascontiguousarray(pixels)).save(stored, "PNG", compress_level=1)
-        yield stored.getvalue()
+        buffer = io.BytesIO()
+        Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG", compress_level=1)
+        yield buffer.getvalue()

@@ -4,6 +4,7 @@ import re
 
 import pandas as pd
 
+from kagglekit import _paths
 from kagglekit._checks import check_unique, first_few
 from kagglekit.competition.columns import RESERVED
 from kagglekit.competition.layouts.labels import read_labels
@@ -25,7 +26,7 @@ def assemble(folder, preset, train, test, *, cells, sample=None, columns=("id", 
         sample: the sample submission, or None.
         columns: names of the id and the label column in the organiser's files; the label's may be a list.
         name: name of the competition. Defaults to the folder's.
-        task: what the layout shows, for a preset without a task. Defaults to what the labels show.
+        task: the task that the layout implies, for a preset without one. Defaults to what the labels show.
     """
     id_column, label_column = columns
     labels, task, classes = read_labels(cells, label_column, preset.task or task, f"{folder} (training labels)")
@@ -41,18 +42,18 @@ def assemble(folder, preset, train, test, *, cells, sample=None, columns=("id", 
         unknown = sorted(set(sample.iloc[:, 0]) - set(test["id"]))
         if unknown:
             raise ValueError(f"{folder}: rows of the sample submission without a test image: {first_few(unknown)}")
-    several = not isinstance(label_column, str)
-    offered = () if sample is None or len(sample.columns) < 3 else tuple(sample.columns[1:])
-    if task.has_classes and classes is None and set(labels.explode().dropna()) <= set(offered):
-        classes = offered  # a class without a training image still has its column
+    has_many_columns = not isinstance(label_column, str)
+    sample_classes = () if sample is None or len(sample.columns) < 3 else tuple(sample.columns[1:])
+    if task.has_classes and classes is None and set(labels.explode().dropna()) <= set(sample_classes):
+        classes = sample_classes  # a class without a training image still has its column
     return Competition(
-        name=re.sub(r"[^\w.-]+", "_", name or folder.name),
+        name=_paths.folder_name(name or folder.name),
         root=folder,
         train=train,
         test=test.reset_index(drop=True),
         sample_submission=sample,
         id_column=id_column,
-        label_column="label" if several else label_column,
+        label_column="label" if has_many_columns else label_column,
         metric=preset.metric or task.metric,
         task=task,
         classes=_ordered(preset.classes, classes, task, labels),
@@ -62,13 +63,13 @@ def assemble(folder, preset, train, test, *, cells, sample=None, columns=("id", 
 
 
 def _ordered(chosen, classes, task, labels):
-    """The outputs' names in their order: the preset's, else by name where the labels do not depend on the order."""
+    """Return the names of the outputs in order: the preset's, else by name where the order decides nothing."""
     if not task.has_classes:
         return chosen or classes
     if chosen:
-        seen = set(labels.explode().dropna())
-        if seen - set(chosen):
-            raise ValueError(f"labels that the preset's classes do not name: {first_few(sorted(seen - set(chosen)))}")
+        names = set(labels.explode().dropna())
+        if names - set(chosen):
+            raise ValueError(f"labels that the preset's classes do not name: {first_few(sorted(names - set(chosen)))}")
         return tuple(chosen)
     return task.ordered(classes) if classes else None
 
@@ -84,7 +85,7 @@ def _check_parts(train, test):
 
 
 def metadata(table, used):
-    """Return the other columns of a table; one that is called like a column of ours gets `_in_csv` behind its name."""
+    """Return the other columns of a table; one named like a column of the kit gets the suffix `_in_csv`."""
     others = [column for column in table.columns if column not in used]
     return table[others].rename(columns={name: f"{name}_in_csv" for name in RESERVED})
 
@@ -96,21 +97,21 @@ def read_sample(folder, *, names=None):
         folder: folder of the competition.
         names: names of the columns of a sample without a header.
     """
-    found = sorted(path for path in folder.iterdir() if _SAMPLE.fullmatch(path.name))
-    if len(found) > 1:
-        raise ValueError(f"several sample submissions in {folder}: {[path.name for path in found]}; keep the right one")
-    if not found:
+    paths = sorted(path for path in folder.iterdir() if _SAMPLE.fullmatch(path.name))
+    if len(paths) > 1:
+        raise ValueError(f"several sample submissions in {folder}: {[path.name for path in paths]}; keep the right one")
+    if not paths:
         return None, None
-    sample = read_text_csv(found[0], names=names)
-    check_unique(f"{sample.columns[0]} in {found[0]}", sample.iloc[:, 0])
-    return sample, found[0]
+    sample = read_text_csv(paths[0], names=names)
+    check_unique(f"{sample.columns[0]} in {paths[0]}", sample.iloc[:, 0])
+    return sample, paths[0]
 
 
 def _groups(ids, pattern):
     groups = ids.str.extract(pattern)[0]
-    strange = ids[groups.isna()]
-    if len(strange):
-        raise ValueError(f"group_pattern {pattern!r} is not found in the ids {first_few(strange)}")
+    unmatched = ids[groups.isna()]
+    if len(unmatched):
+        raise ValueError(f"group_pattern {pattern!r} is not found in the ids {first_few(unmatched)}")
     return groups.astype(object)
 
 

@@ -1,4 +1,4 @@
-"""What a layout is: the form in which an organiser hands out files."""
+"""A layout: the form in which an organiser publishes files."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,9 +10,9 @@ class Layout(NamedTuple):
     Args:
         recognises: function `(folder, preset)` that returns whether the folder has this form.
         read: function `(folder, preset)` that returns its `Competition`.
-        looks_like: what it is found by, for the error where no layout fits.
-        unused: names of the preset's choices that it cannot follow. One that is made all the same is an error: groups
-            that are silently not kept together would be a leak.
+        looks_like: what it is recognised by, for the error where no layout fits.
+        unused: names of the preset's choices that it cannot follow. Making one of them is an error: groups that are
+            silently not kept together would be a leak.
     """
 
     recognises: Callable

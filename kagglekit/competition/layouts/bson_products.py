@@ -1,6 +1,6 @@
 """Layout: `train.bson` and `test.bson`, a document per product with its category and its images (Cdiscount).
 
-The images are read in place: an index says where each one's bytes lie.
+The images are read in place: an index says where each one's bytes are.
 """
 
 from kagglekit.competition.layouts.assemble import assemble, read_sample
@@ -72,7 +72,7 @@ def _scanner(path, id_column, label_column):
                     "unpack or download the file again"
                 ) from error
             rows, after = [], 0
-            for number, image in enumerate(images):  # the bytes stand in the document as they are, in this order
+            for number, image in enumerate(images):  # the bytes are stored unchanged, in this order
                 place = document.index(image, after)
                 after = place + len(image)
                 rows.append((f"{identifier}_{number}", identifier, label, start + place, len(image)))

@@ -29,7 +29,9 @@ def read(folder, preset):
     train = plain_rows([image.removeprefix(f"{top}/") for image in labelled], labelled)
     stray = sorted(path.name for path in (folder / top).iterdir() if path.suffix.lower() in SUFFIXES)
     if stray:
-        warnings.warn(f"images in {folder / top} that lie in no class are left out: {first_few(stray)}", stacklevel=3)
+        warnings.warn(
+            f"images in {folder / top} outside the class folders are left out: {first_few(stray)}", stacklevel=3
+        )
     place = preset.test_images or _folder_of(folder, "test") or "test"
     _warn_of_ignored(folder, top, place, labelled)
     images = list_images(folder, below=place) if (folder / place).is_dir() else []
@@ -37,8 +39,8 @@ def read(folder, preset):
     sample, sample_path = read_sample(folder)
     if sample is not None:
         ids = sample.iloc[:, 0].tolist()
-        found = find_images(ids, images, (place,), csv=sample_path, root=folder)
-        test = plain_rows(ids, [row_images[""] for row_images in found])
+        row_images = find_images(ids, images, (place,), csv=sample_path, root=folder)
+        test = plain_rows(ids, [row[""] for row in row_images])
     else:
         test = plain_rows([image.removeprefix(f"{place}/") for image in images], images)
     id_column = "id" if sample is None else sample.columns[0]
@@ -72,17 +74,21 @@ def _classes(folder, preset):
 
 
 def _warn_of_ignored(folder, top, place, labelled):
-    """Say which folders and files beside the images become no rows."""
-    beside = [path.name for path in sorted(folder.iterdir()) if path.is_dir() and list_images(folder, below=path.name)]
+    """Warn of the folders of images and the other files that become no rows."""
+    image_folders = [
+        path.name for path in sorted(folder.iterdir()) if path.is_dir() and list_images(folder, below=path.name)
+    ]
     used = {image.split("/")[0] for image in labelled} | {top.split("/")[0], place.split("/")[0]}
-    ignored = [name for name in beside if name not in used]
+    ignored = [name for name in image_folders if name not in used]
     if ignored:
         warnings.warn(f"folders of images in {folder} that are not read: {first_few(ignored)}", stacklevel=4)
     classes = {image.removeprefix(f"{top}/").split("/")[0] for image in labelled}
     files = [path for name in classes for path in (folder / top / name).rglob("*") if path.is_file()]
-    others = sorted(path.name for path in files if path.suffix.lower() not in SUFFIXES and path.name[0] != ".")
-    if others:
-        warnings.warn(f"{len(others)} files in {folder / top} are not images: {first_few(others)}", stacklevel=4)
+    other_files = sorted(path.name for path in files if path.suffix.lower() not in SUFFIXES and path.name[0] != ".")
+    if other_files:
+        warnings.warn(
+            f"{len(other_files)} files in {folder / top} are not images: {first_few(other_files)}", stacklevel=4
+        )
 
 
 LAYOUT = Layout(

@@ -10,6 +10,7 @@ from kagglekit.competition.layouts.assemble import assemble, metadata, read_samp
 from kagglekit.competition.layouts.base import Layout
 from kagglekit.competition.layouts.image_files import SUFFIXES, find_images, list_images
 from kagglekit.competition.layouts.templates import fill_template
+from kagglekit.competition.sources import parts
 from kagglekit.competition.tables import read_text_csv
 
 TRAIN_TABLES = ("train.csv", "train_labels.csv", "trainLabels.csv", "train_images.csv", "labels.csv")
@@ -28,21 +29,33 @@ def train_table(folder, preset):
     """Return the path of the training table, or None."""
     if preset.train_table:
         return folder / preset.train_table if (folder / preset.train_table).is_file() else None
-    there = {path.name.lower(): path for path in sorted(folder.iterdir(), reverse=True) if path.is_file()}
-    found = [there[name.lower()] for name in TRAIN_TABLES if name.lower() in there]
-    if len(found) > 1 and "label" in found[1].name.lower() and found[0].name.lower() == "train.csv":
+    files = {path.name.lower(): path for path in sorted(folder.iterdir(), reverse=True) if path.is_file()}
+    tables = [files[name.lower()] for name in TRAIN_TABLES if name.lower() in files]
+    if len(tables) > 1 and "label" in tables[1].name.lower() and tables[0].name.lower() == "train.csv":
         raise ValueError(
-            f"{folder} has {found[0].name} and {found[1].name}: say which one holds the labels with "
+            f"{folder} has {tables[0].name} and {tables[1].name}: say which one holds the labels with "
             "preset=kk.Preset(train_table=...)"
         )
-    return found[0] if found else None
+    return tables[0] if tables else None
+
+
+def existing_train_table(folder, preset):
+    """Return the path of the training table; raise `FileNotFoundError` where there is none."""
+    path = train_table(folder, preset)
+    if path is None:
+        raise FileNotFoundError(f"no {folder / (preset.train_table or 'train.csv')}; the preset says it is there")
+    return path
+
+
+def find_test_table(folder, preset):
+    """Return the path of the table of test rows, or None."""
+    names = (preset.test_table,) if preset.test_table else TEST_TABLES
+    return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
 def read(folder, preset):
     """Read the layout."""
-    csv = train_table(folder, preset)
-    if csv is None:
-        raise FileNotFoundError(f"no {folder / (preset.train_table or 'train.csv')}; the preset says it is there")
+    csv = existing_train_table(folder, preset)
     table = read_text_csv(csv, names=preset.columns)
     label_name = preset.label_column if isinstance(preset.label_column, str) else "label"
     names = None if preset.header else (preset.id_column or table.columns[0], label_name)
@@ -58,19 +71,19 @@ def read(folder, preset):
     if preset.test_images and "{" not in preset.test_images and preset.test_images != preset.train_images:
         test_only += (f"{preset.test_images}/",)
     taken = [image for image in images if image.startswith(test_only)]
-    labels = [label_column] if isinstance(label_column, str) else label_column
-    chosen = (folder, preset, id_column, images)
-    train, cells = _rows("train", table, csv, taken, *chosen, labels=labels)
+    label_columns = [label_column] if isinstance(label_column, str) else label_column
+    common = (folder, preset, id_column, images)
+    train, cells = _rows("train", table, csv, taken, *common, labels=label_columns)
     with_suffix = train["id"].str.lower().str.endswith(SUFFIXES).any()
     test_table, test_path = _test_table(folder, preset, sample, sample_path, id_column, images, with_suffix)
-    taken = [part for source in train["source"] for part in ([source] if isinstance(source, str) else source)]
-    test, _ = _rows("test", test_table, test_path, taken, *chosen)
+    taken = [path for source in train["source"] for path in parts(source)]
+    test, _ = _rows("test", test_table, test_path, taken, *common)
     columns = (id_column, label_column)
     return assemble(folder, preset, train, test, cells=cells, sample=sample, columns=columns)
 
 
 def _rows(part, table, csv, taken, folder, preset, id_column, images, labels=()):
-    """Return the rows of one part, one for each image, and the cells of their labels."""
+    """Return the rows of train or test, one for each image, and the cells of their labels."""
     image_column = preset.image_column if preset.image_column in table else id_column
     check_unique(f"{image_column} in {csv}", table[image_column])
     place = getattr(preset, f"{part}_images")
@@ -83,12 +96,12 @@ def _rows(part, table, csv, taken, folder, preset, id_column, images, labels=())
     else:
         folders = (place,) if place else FOLDERS[part]
         row_images = find_images(table[image_column], images, folders, csv=csv, root=folder, taken=taken)
-    numbers = [number for number, found in enumerate(row_images) for _ in found]
+    numbers = [number for number, row in enumerate(row_images) for _ in row]
     table = table.iloc[numbers].reset_index(drop=True)
-    names = [name for found in row_images for name in found]
+    names = [name for row in row_images for name in row]
     image_ids = [f"{stem}_{name}" if name else stem for stem, name in zip(table[image_column], names, strict=True)]
     rows = pd.DataFrame({"image_id": image_ids, "id": table[id_column]}, dtype=object)
-    rows["source"] = pd.Series([source for found in row_images for source in found.values()], dtype=object)
+    rows["source"] = pd.Series([source for row in row_images for source in row.values()], dtype=object)
     if preset.group_column in table:
         rows["group"] = table[preset.group_column]
     used = {id_column, image_column, preset.group_column, *labels}
@@ -97,10 +110,9 @@ def _rows(part, table, csv, taken, folder, preset, id_column, images, labels=())
 
 def _test_table(folder, preset, sample, sample_path, id_column, images, with_suffix):
     """The rows to predict: the sample's, with the test table's columns; else the test table's; else the test files."""
-    if sample is not None:  # its id column may be called otherwise
+    if sample is not None:  # its id column may have another name
         sample = sample.rename(columns={sample.columns[0]: id_column})
-    names = (preset.test_table,) if preset.test_table else TEST_TABLES
-    path = next((folder / name for name in names if (folder / name).is_file()), None)
+    path = find_test_table(folder, preset)
     if path is not None:
         table = read_text_csv(path)
         if id_column in table:
@@ -113,8 +125,8 @@ def _test_table(folder, preset, sample, sample_path, id_column, images, with_suf
     if sample is not None:
         return sample[[id_column]], sample_path
     place = preset.test_images or next((name for name in FOLDERS["test"][:2] if (folder / name).is_dir()), None)
-    found = [image for image in images if place and "{" not in place and image.startswith(f"{place}/")]
-    names = [image.removeprefix(f"{place}/") for image in found]
+    paths = [image for image in images if place and "{" not in place and image.startswith(f"{place}/")]
+    names = [image.removeprefix(f"{place}/") for image in paths]
     if not with_suffix:
         names = [str(PurePosixPath(name).with_suffix("")) for name in names]
     return pd.DataFrame({id_column: names}, dtype=object), place
@@ -142,7 +154,7 @@ def _choose_id(csv, table, sample, id_column):
 
 
 def _choose_label(csv, table, sample, id_column, label_column):
-    """The asked one; else the sample's that train.csv has; else the column whose values name the sample's columns.
+    """The chosen one; else the sample's that train.csv has; else the column whose values name the sample's columns.
 
     Returns a name, or a list of names where each class has a column.
     """
@@ -151,13 +163,13 @@ def _choose_label(csv, table, sample, id_column, label_column):
             _check_column(csv, table, column, "label_column")
         return label_column if isinstance(label_column, str) else list(label_column)
     others = [column for column in table.columns if column != id_column]
-    asked = [] if sample is None else list(sample.columns[1:])
-    shared = [column for column in asked if column in others]
-    if len(asked) > 1:  # one column per class
-        if shared == asked:
-            return [column for column in others if column in asked]  # bins stand in the order of the table
-        shared = [column for column in others if set(table[column]) == set(asked)]
-        shared = shared or [column for column in others if set(" ".join(table[column]).split()) == set(asked)]
+    sample_columns = [] if sample is None else list(sample.columns[1:])
+    shared = [column for column in sample_columns if column in others]
+    if len(sample_columns) > 1:  # one column per class
+        if shared == sample_columns:
+            return [column for column in others if column in sample_columns]  # bins keep the order of the table
+        shared = [column for column in others if set(table[column]) == set(sample_columns)]
+        shared = shared or [column for column in others if set(" ".join(table[column]).split()) == set(sample_columns)]
     if not shared:
         shared = others if len(others) == 1 else [column for column in others if column in ("label", "class", "target")]
     if not shared and len(others) > 1 and table[others].isin(("0", "1")).to_numpy().all():
@@ -165,7 +177,7 @@ def _choose_label(csv, table, sample, id_column, label_column):
     if len(shared) != 1:
         raise ValueError(
             f"cannot tell the label column of {csv}: expected one of its columns {others} beside {id_column!r}"
-            + (f", the sample submission asks for {asked}" if asked else "")
+            + (f", the sample submission asks for {sample_columns}" if sample_columns else "")
             + "; name it with label_column="
         )
     return shared[0]

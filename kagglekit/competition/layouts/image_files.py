@@ -1,4 +1,4 @@
-"""Which image files lie below a folder, and which of them an id means."""
+"""The image files below a folder, and which of them an id means."""
 
 import functools
 import itertools
@@ -17,12 +17,12 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
 def list_images(folder, *, below=""):
     """Return the image files below `folder/below` as sorted text paths relative to `folder`, hidden ones left out."""
-    found = []
+    paths = []
     for current, folders, files in os.walk(Path(folder) / below):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         relative = PurePosixPath(Path(current).relative_to(folder).as_posix())
-        found += [str(relative / name) for name in files if name.lower().endswith(SUFFIXES) and name[0] != "."]
-    return sorted(found)
+        paths += [str(relative / name) for name in files if name.lower().endswith(SUFFIXES) and name[0] != "."]
+    return sorted(paths)
 
 
 def find_images(names, images, folders, *, csv, root, taken=()):
@@ -36,14 +36,14 @@ def find_images(names, images, folders, *, csv, root, taken=()):
         images: the files below the root, as `list_images` gives them.
         folders: folders to look in first, in this order; `""` is the root.
         csv: path of the table, for errors.
-        root: folder of the competition; no file may lie outside it.
-        taken: files of the other part (train or test), which a name alone never means.
+        root: folder of the competition; no file may be outside it.
+        taken: files of the other part (train or test), which are never found by name alone.
 
     Raises:
         ValueError: if a name leads out of the folder or means several files.
         FileNotFoundError: if there is no file for a name.
     """
-    exact, taken = set(images), set(taken)
+    existing, taken = set(images), set(taken)
     by_stem, by_name = {}, {}
     for path in images:
         pure = PurePosixPath(path)
@@ -51,52 +51,53 @@ def find_images(names, images, folders, *, csv, root, taken=()):
         if path not in taken:
             by_name.setdefault(pure.name, []).append(path)
             by_name.setdefault(pure.stem, []).append(path)
-    # Beside a folder that is there no other is searched: a file of that name is another image.
-    named = any((Path(root) / folder).is_dir() for folder in folders if folder)
+    # Where one of the folders exists no other is searched: a file of that name there is another image.
+    has_folder = any((Path(root) / folder).is_dir() for folder in folders if folder)
     row_images, missing = [], []
     for name in names:
         check_plain(name, csv, root)
         places = [str(PurePosixPath(folder) / name) for folder in folders]
-        found = next(([place] for place in places if place in exact), None)
-        found = found or next((by_stem[place] for place in places if place in by_stem), [])
-        if not found:  # a file in a sub-folder whose name alone is the id, e.g. images/part1/00012.png
-            inside = [path for path in by_name.get(name, []) if path.startswith(tuple(f"{f}/" for f in folders))]
-            found = inside or ([] if named else by_name.get(name, []))
-        if len(found) > 1:
-            raise ValueError(f"{csv}: id {name!r} means several files: {first_few(found)}; give ids as paths")
-        row_images += [{"": found[0]}] if found else []
-        missing += [] if found else [name]
+        matches = next(([place] for place in places if place in existing), None)
+        matches = matches or next((by_stem[place] for place in places if place in by_stem), [])
+        if not matches:  # a file in a sub-folder whose name alone is the id, e.g. images/part1/00012.png
+            beginnings = tuple(f"{folder}/" for folder in folders)
+            inside = [path for path in by_name.get(name, []) if path.startswith(beginnings)]
+            matches = inside or ([] if has_folder else by_name.get(name, []))
+        if len(matches) > 1:
+            raise ValueError(f"{csv}: id {name!r} means several files: {first_few(matches)}; give ids as paths")
+        row_images += [{"": matches[0]}] if matches else []
+        missing += [] if matches else [name]
     if missing and not row_images:
-        row_images = _families(missing, [path for path in images if path not in taken], folders)
+        row_images = _find_by_prefix(missing, [path for path in images if path not in taken], folders)
         missing = [] if row_images else missing
     if missing:
         raise missing_images(csv, len(missing), len(row_images) + len(missing), first_few(missing), root)
-    check_inside([source for found in row_images for source in found.values()], root)
+    check_inside([source for row in row_images for source in row.values()], root)
     return row_images
 
 
-def _families(names, images, folders):
-    """Files that begin with a name: their images, if all names have the same endings; else an empty list."""
-    wanted, found = set(names), {}
+def _find_by_prefix(names, images, folders):
+    """Return the images of files that begin with each name, if all names have the same endings; else an empty list."""
+    wanted, files = set(names), {}
     for path in images:
         pure = PurePosixPath(path)
         if not path.startswith(tuple(f"{folder}/" for folder in folders if folder)) and "" not in folders:
             continue
-        for place, character in enumerate(pure.stem):
-            if character in "_-" and (name := pure.stem[:place]) in wanted:
-                found.setdefault(name, {}).setdefault(pure.stem[place + 1 :], []).append(path)
-    endings = set(found.get(names[0], {}))
-    alike = all(set(found.get(name, {})) == endings for name in names)
-    if len(endings) < 2 or not alike or any(len(paths) > 1 for name in names for paths in found[name].values()):
+        for position, character in enumerate(pure.stem):
+            if character in "_-" and (name := pure.stem[:position]) in wanted:
+                files.setdefault(name, {}).setdefault(pure.stem[position + 1 :], []).append(path)
+    endings = set(files.get(names[0], {}))
+    alike = all(set(files.get(name, {})) == endings for name in names)
+    if len(endings) < 2 or not alike or any(len(paths) > 1 for name in names for paths in files[name].values()):
         return []
-    order = sorted(endings, key=_place_of)
+    order = sorted(endings, key=_ending_order)
     if endings <= set(_COLOURS) or all(_CHANNEL.fullmatch(ending) for ending in endings):
-        return [{"": tuple(found[name][ending][0] for ending in order)} for name in names]
-    return [{ending: found[name][ending][0] for ending in order} for name in names]
+        return [{"": tuple(files[name][ending][0] for ending in order)} for name in names]
+    return [{ending: files[name][ending][0] for ending in order} for name in names]
 
 
-def _place_of(ending):
-    """Colours in the order of an RGB image, numbers by their value, other endings by name."""
+def _ending_order(ending):
+    """Sort colours in the order of an RGB image, numbers by their value, other endings by name."""
     number = re.search(r"\d+$", ending)
     return (_COLOURS.index(ending) if ending in _COLOURS else 99, int(number[0]) if number else 0, ending)
 
@@ -119,11 +120,11 @@ def missing_images(csv, missing, rows, examples, root):
     )
 
 
-def check_inside(found, root):
+def check_inside(image_sources, root):
     """Raise `ValueError` for a link that leads out of the competition's folder (Kaggle's mounts resolve as a whole)."""
     real_root = Path(root).resolve()
     real_folder = functools.cache(Path.resolve)  # far fewer folders than files
-    for part in itertools.chain.from_iterable(map(sources.parts, found)):
+    for part in itertools.chain.from_iterable(map(sources.parts, image_sources)):
         path = Path(root) / sources.file_of(part)
         real = path.resolve() if path.is_symlink() else real_folder(path.parent)
         if not real.is_relative_to(real_root):

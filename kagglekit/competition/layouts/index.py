@@ -1,4 +1,4 @@
-"""What lies where in a container: found once, kept in the workspace, so that the next start reads no container."""
+"""Where each image is in a container: scanned once and cached in the workspace, for all later starts."""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ _BLOCK = 100_000  # rows that are held as Python objects at a time
 
 
 def container_index(folder, path, scan, *, version):
-    """Return the table of a container's images, from the workspace where it is known already.
+    """Return the table of a container's images, from the workspace where it is cached.
 
     Args:
         folder: folder of the competition.
@@ -25,12 +25,12 @@ def container_index(folder, path, scan, *, version):
     Returns:
         DataFrame with `image_id`, `id`, `label` and `source`.
     """
-    about = path.stat()
+    status = path.stat()
     name = str(path.relative_to(folder))
-    key = content_hash([str(path), about.st_size, about.st_mtime_ns, version])
-    stored = _paths.folders_of(folder.name).index / f"{path.name}-{key}.npz"
+    file_hash = content_hash([str(path), status.st_size, status.st_mtime_ns, version])
+    stored = _paths.folders_of(folder.name).index / f"{path.name}-{file_hash}.npz"
     if not stored.is_file():
-        columns = _scan(path, scan, about.st_size)
+        columns = _scan(path, scan, status.st_size)
         with written_whole(stored) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(file, **columns)
     with np.load(stored, allow_pickle=False) as columns:
@@ -46,8 +46,8 @@ def _scan(path, scan, size):
         open(path, "rb") as file,
         tqdm(total=size, desc=f"indexing {path.name}", unit="B", unit_scale=True, leave=False) as bar,
     ):
-        for position, found in scan(file):
-            rows += found
+        for position, new_rows in scan(file):
+            rows += new_rows
             if len(rows) >= _BLOCK:
                 blocks.append(_columns(rows))
                 rows = []

@@ -15,8 +15,8 @@ def read_labels(table, columns, task, where):
     Args:
         table: DataFrame of text.
         columns: name of the label column, or a list of names.
-        task: a `Task` or its name, or None to see it from the cells.
-        where: what the table is called in errors.
+        task: a `Task` or its name, or None to infer it from the cells.
+        where: name of the table in errors.
 
     Returns:
         `(labels, task, classes)`: a Series in the form of `Competition`'s column `label`, the `Task`, and the names
@@ -35,7 +35,7 @@ def read_labels(table, columns, task, where):
 
 
 def _task_of(cells, where):
-    """What one column shows: fractions are regression; several known words in a cell are several labels."""
+    """Return the task of one column: fractions are regression; several known words in a cell are several labels."""
     if cells.str.contains("|", regex=False).any():
         return MULTI_LABEL
     distinct = pd.unique(cells)
@@ -53,14 +53,14 @@ def _task_of(cells, where):
     words = {word for cell in joined for word in cell}
     if joined and all(word.isdecimal() for word in words):
         return MULTI_LABEL
-    # "black rot" is one class; "scab rust" is two when both stand alone as well.
+    # "black rot" is one class; "scab rust" is two when both occur alone as well.
     if joined and np.mean([word in set(distinct) for word in words]) >= 0.9:
         return MULTI_LABEL
     return SINGLE_LABEL
 
 
 def _task_of_columns(cells, where):
-    """What several columns show: one 1 a row is a class, other zeros and ones are labels, shares a distribution."""
+    """Return the task of several columns: one 1 a row is a class, other 0 and 1 are labels, shares a distribution."""
     values = as_numbers(cells, where)
     sums = values.sum(axis=1)
     if values.isin((0, 1)).to_numpy().all():

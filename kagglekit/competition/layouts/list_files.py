@@ -1,7 +1,7 @@
 """Layout: PaddleClas's list files, `train_list.txt` with a line `path label` for each image.
 
-A path may hold spaces: the label is what follows the last one. After a tab stands one class, or a vector `0,1,0` for
-several labels. `val_list.txt` gives further training rows (the column `list` says which file a row comes from),
+A path may hold spaces: the label is what follows the last one. A tab is followed by one class, or a vector `0,1,0`
+for several labels. `val_list.txt` gives further training rows (the column `list` says which file a row comes from),
 `test_list.txt` the rows to predict, and `label_list.txt` or `labels.txt` the names of the numbered classes.
 """
 
@@ -25,30 +25,30 @@ def recognises(folder, preset):
 
 
 def read(folder, preset):
-    """Read the layout; the image_id and the id are the path as it stands in the list."""
-    found = {part: _path(folder, preset, part) for part in NAMES}
-    if found["train"] is None:
+    """Read the layout; the image_id and the id are the path in the list."""
+    list_files = {part: _path(folder, preset, part) for part in NAMES}
+    if list_files["train"] is None:
         raise FileNotFoundError(f"no {folder / (preset.train_table or NAMES['train'][0])}; expected `path label` lines")
     images = list_images(folder)
     train, names = [], _class_names(folder)
     for part in ("train", "val"):
-        lines = _lines(found[part]) if found[part] else []
-        pairs = [_split(line, number, found[part]) for number, line in enumerate(lines, 1)]
-        rows = _rows([path for path, _ in pairs], images, found[part], folder)
+        lines = _lines(list_files[part]) if list_files[part] else []
+        pairs = [_split(line, number, list_files[part]) for number, line in enumerate(lines, 1)]
+        rows = _rows([path for path, _ in pairs], images, list_files[part], folder)
         train.append(rows.assign(label=[label for _, label in pairs], list=part))
     train = pd.concat(train, ignore_index=True)
-    check_unique(f"path in {found['train']} and {found['val']}", train["image_id"])
-    known = set(images)
-    tests = _lines(found["test"]) if found["test"] else []
-    # Where the test list has labels as well they are answers, and no part of the table.
-    tests = [line if line in known or len(line.rsplit(None, 1)) < 2 else _split(line, 0, "")[0] for line in tests]
+    check_unique(f"path in {list_files['train']} and {list_files['val']}", train["image_id"])
+    existing = set(images)
+    tests = _lines(list_files["test"]) if list_files["test"] else []
+    # Where the test list has labels as well, they are answers and are left out.
+    tests = [line if line in existing or len(line.rsplit(None, 1)) < 2 else _split(line, 0, "")[0] for line in tests]
     sample, _ = read_sample(folder)
     cells, column = _cells(train.pop("label"), names)
     id_column = sample.columns[0] if sample is not None else "id"
     if sample is not None and isinstance(column, str):
         cells, column = cells.rename(columns={column: sample.columns[1]}), sample.columns[1]
         tests = sample[id_column].tolist()
-    test = _rows(tests, images, found["test"] or folder, folder)
+    test = _rows(tests, images, list_files["test"] or folder, folder)
     return assemble(folder, preset, train, test, cells=cells, sample=sample, columns=(id_column, column))
 
 
@@ -72,7 +72,7 @@ def _split(line, number, path):
 
 def _rows(paths, images, csv, folder):
     row_images = find_images(paths, images, ("", "images"), csv=csv, root=folder)
-    return plain_rows(paths, [found[""] for found in row_images])
+    return plain_rows(paths, [row[""] for row in row_images])
 
 
 def _class_names(folder):

@@ -8,7 +8,7 @@ import pandas as pd
 from kagglekit.competition import sources
 from kagglekit.competition.layouts.assemble import assemble, metadata, plain_rows, read_sample
 from kagglekit.competition.layouts.base import Layout
-from kagglekit.competition.layouts.csv_folder import TEST_TABLES, train_table
+from kagglekit.competition.layouts.csv_folder import existing_train_table, find_test_table, train_table
 from kagglekit.competition.layouts.image_files import list_images
 
 _PIXEL = re.compile(r"(?:pixel[_-]?)?\d+(?:x\d+)?", re.IGNORECASE)
@@ -19,21 +19,21 @@ def recognises(folder, preset):
     path = train_table(folder, preset)
     if path is None or path.suffix != ".csv" or _pixels(names := _header(path))[1] < LEAST_PIXELS:
         return False
-    # Columns that are called by bare numbers may be classes, of images that lie in files
+    # Columns named by bare numbers may be the classes of images in files
     return not names[-1].isdecimal() or not list_images(folder)
 
 
 def read(folder, preset):
     """Read the layout. Ids are the sample submission's, line by line, else the numbers of the lines from 0."""
-    path = train_table(folder, preset)
-    if path is None:
-        raise FileNotFoundError(f"no {folder / (preset.train_table or 'train.csv')}; the preset says it is there")
+    path = existing_train_table(folder, preset)
     table, train_sources = _scan(path)
     sample, sample_path = read_sample(folder)
-    asked = sample.columns[1] if sample is not None and len(sample.columns) == 2 else None
+    sample_column = sample.columns[1] if sample is not None and len(sample.columns) == 2 else None
     id_column = preset.id_column or ("id" if sample is None else sample.columns[0])
     others = [column for column in table if column not in (id_column, preset.group_column)]
-    label_column = preset.label_column or (asked if asked in table else others[0] if len(others) == 1 else None)
+    label_column = preset.label_column or (
+        sample_column if sample_column in table else others[0] if len(others) == 1 else None
+    )
     if label_column not in table:
         raise ValueError(
             f"{path} has the columns {list(table.columns)} before its pixels; name the label's with label_column="
@@ -42,11 +42,10 @@ def read(folder, preset):
         raise ValueError(
             f"{path} has no column {preset.group_column!r} before its pixels; it has {list(table.columns)}"
         )
-    names = (preset.test_table,) if preset.test_table else TEST_TABLES
-    test_path = next((folder / name for name in names if (folder / name).is_file()), None)
+    test_path = find_test_table(folder, preset)
     test_table, test_sources = _scan(test_path) if test_path else (pd.DataFrame(), [])
     if test_path and _header(test_path)[-1] != _header(path)[-1]:
-        raise ValueError(f"the pixels of {test_path} stand in another order than those of {path}")
+        raise ValueError(f"the pixels of {test_path} are in another order than those of {path}")
     train_ids = table[id_column] if id_column in table else [f"train_{number}" for number in range(len(table))]
     ids = [str(number) for number in range(len(test_sources))]
     if id_column in test_table:
@@ -82,7 +81,7 @@ def _scan(path):
     names = _header(path)
     first, pixels = _pixels(names)
     shape = _shape(pixels, path)
-    rows, found, offset = [], [], 0
+    rows, row_sources, offset = [], [], 0
     with open(path, "rb") as file:
         for number, line in enumerate(file):
             if number and line.strip():
@@ -94,9 +93,9 @@ def _scan(path):
                     )
                 rows.append([cell.decode("utf-8") for cell in cells[:first]])
                 start = offset + len(line) - len(cells[-1])
-                found.append(sources.stretch(path.name, start, length, shape))
+                row_sources.append(sources.stretch(path.name, start, length, shape))
             offset += len(line)
-    return pd.DataFrame(rows, columns=names[:first], dtype=object), found
+    return pd.DataFrame(rows, columns=names[:first], dtype=object), row_sources
 
 
 def _shape(pixels, path):

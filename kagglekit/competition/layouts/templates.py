@@ -23,8 +23,8 @@ def fill_template(template, table, preset, *, csv, root, images, part):
         FileNotFoundError: if a file is not there.
     """
     fields = {name for _, name, _, _ in string.Formatter().parse(template) if name}
-    own = {"channel": preset.channels, "image": preset.images}
-    for field, values in own.items():
+    choices = {"channel": preset.channels, "image": preset.images}
+    for field, values in choices.items():
         if field in fields and not values:
             raise ValueError(f"the template {template!r} has {{{field}}}: name its values with {field}s=(...)")
     columns = sorted(fields - {"channel", "image", "part"})
@@ -36,18 +36,18 @@ def fill_template(template, table, preset, *, csv, root, images, part):
             )
     names = preset.images if "image" in fields else ("",)
     channels = preset.channels if "channel" in fields else ("",)
-    exact, missing, row_images = set(images), [], []
+    existing, missing, row_images = set(images), [], []
     for cells in table[columns].itertuples(index=False, name=None):
         values = dict(zip(columns, cells, strict=True), part=part)
         for cell in cells:
             check_plain(cell, csv, root)
-        found = {}
+        row = {}
         for name in names:
             paths = tuple(template.format(**values, image=name, channel=channel) for channel in channels)
-            missing += [path for path in paths if path not in exact]
-            found[name] = paths if "channel" in fields else paths[0]
-        row_images.append(found)
+            missing += [path for path in paths if path not in existing]
+            row[name] = paths if "channel" in fields else paths[0]
+        row_images.append(row)
     if missing:
         raise missing_images(csv, len(missing), len(table), first_few(missing), root)
-    check_inside([path for found in row_images for path in found.values()], root)
+    check_inside([source for row in row_images for source in row.values()], root)
     return row_images

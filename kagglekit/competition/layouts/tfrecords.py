@@ -28,20 +28,22 @@ def read(folder, preset):
     Raises:
         ValueError: naming the file and the record that is damaged, or a file whose name counts other rows.
     """
-    parts = {}
+    tables = {}
     for part in ("train", "test"):
-        tables = [_table(folder, path) for path in _files(folder, preset, part)]
-        parts[part] = pd.concat(tables, ignore_index=True) if tables else None
-    if parts["train"] is None:
+        shards = [_table(folder, path) for path in _files(folder, preset, part)]
+        tables[part] = pd.concat(shards, ignore_index=True) if shards else None
+    if tables["train"] is None:
         raise FileNotFoundError(f"no TFRecord whose path says train below {folder}; see kk.Preset(train_images=...)")
-    train = parts["train"]
-    test = parts["test"] if parts["test"] is not None else train.iloc[:0]
+    train = tables["train"]
+    test = tables["test"] if tables["test"] is not None else train.iloc[:0]
     sample, sample_path = read_sample(folder)
     id_column = "id" if sample is None else sample.columns[0]
     label_column = "label" if sample is None or len(sample.columns) > 2 else sample.columns[1]
     if sample is not None and set(sample[id_column]) != set(test["id"]):
-        strange = sorted(set(sample[id_column]) ^ set(test["id"]))
-        raise ValueError(f"{sample_path} and the test records differ in {len(strange)} ids, among them {strange[:5]}")
+        differing = sorted(set(sample[id_column]) ^ set(test["id"]))
+        raise ValueError(
+            f"{sample_path} and the test records differ in {len(differing)} ids, among them {differing[:5]}"
+        )
     return assemble(
         folder,
         preset,
@@ -55,29 +57,29 @@ def read(folder, preset):
 
 
 def _task(labels):
-    """Classes are stored as whole numbers or text; a fraction is a number to predict."""
+    """Return the task: classes are stored as whole numbers or text; a fraction is a number to predict."""
     return REGRESSION if labels.str.fullmatch(r"-?\d+\.\d+(e-?\d+)?").any() else SINGLE_LABEL
 
 
 def _files(folder, preset, part):
-    """The files of a part, by a path that names it; where several sizes lie side by side, those of the largest."""
+    """Return the files whose path names the part, train or test; of several image sizes, those of the largest."""
     place = getattr(preset, f"{part}_images") or ""
-    found = sorted(path for suffix in SUFFIXES for path in (folder / place).rglob(f"*{suffix}"))
+    paths = sorted(path for suffix in SUFFIXES for path in (folder / place).rglob(f"*{suffix}"))
     words = re.compile(r"(?<![a-z])(train|val)" if part == "train" else r"(?<![a-z])test", re.IGNORECASE)
     if not place:
-        found = [path for path in found if words.search(str(path.relative_to(folder)))]
-    tops = {path.relative_to(folder).parts[0] for path in found}
-    if len(tops) > 1 and all(re.search(r"\d+x\d+", top) for top in tops):
-        largest = max(tops, key=lambda top: int(re.search(r"(\d+)x\d+", top)[1]))
-        found = [path for path in found if path.relative_to(folder).parts[0] == largest]
-    return found
+        paths = [path for path in paths if words.search(str(path.relative_to(folder)))]
+    top_folders = {path.relative_to(folder).parts[0] for path in paths}
+    if len(top_folders) > 1 and all(re.search(r"\d+x\d+", top) for top in top_folders):
+        largest = max(top_folders, key=lambda top: int(re.search(r"(\d+)x\d+", top)[1]))
+        paths = [path for path in paths if path.relative_to(folder).parts[0] == largest]
+    return paths
 
 
 def _table(folder, path):
     table = container_index(folder, path, _scanner(path), version=1)
-    counted = _COUNT.search(path.name)
-    if counted and int(counted[1]) != len(table):
-        raise ValueError(f"{path} has {len(table)} records, its name says {int(counted[1])}; download it again")
+    match = _COUNT.search(path.name)
+    if match and int(match[1]) != len(table):
+        raise ValueError(f"{path} has {len(table)} records, its name says {int(match[1])}; download it again")
     return table
 
 
@@ -85,7 +87,7 @@ def _scanner(path):
     def scan(file):
         for number, (start, data) in enumerate(read_frames(file, path)):
             image, identifier, label = _fields(data, path, number)
-            # Protobuf stores bytes as they are: where they stand in the record they can be read without it.
+            # Protobuf stores bytes unchanged, so they can be read in place without it.
             yield (
                 start + FRAME_BYTES + len(data),
                 [(identifier, identifier, label, start + DATA_AT + data.index(image), len(image))],

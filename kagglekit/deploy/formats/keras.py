@@ -1,4 +1,4 @@
-"""Keras's own format: the file that the run has saved."""
+"""Keras's own format: a copy of the file that the run saved."""
 
 import shutil
 

@@ -10,29 +10,29 @@ import numpy as np
 from kagglekit.deploy.formats.base import Format
 
 
-def write(saved, path):
-    """Convert a saved network."""
-    model = keras.saving.load_model(saved, compile=False, safe_mode=True)
+def write(model_file, path):
+    """Convert a saved `.keras` file."""
+    model = keras.saving.load_model(model_file, compile=False, safe_mode=True)
     with _quiet_tensorflow():
         model.export(str(path), format="litert", verbose=False)
 
 
 def predict(path, images):
-    """Predict one image after another with the format's interpreter."""
+    """Predict one image at a time with the format's interpreter."""
     interpreter = _interpreter(path)
     interpreter.allocate_tensors()
-    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    rows = []
+    input_details, output_details = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    predictions = []
     for image in images:
-        interpreter.set_tensor(source["index"], image[None])
+        interpreter.set_tensor(input_details["index"], image[None])
         interpreter.invoke()
-        rows.append(interpreter.get_tensor(target["index"])[0])
-    return np.stack(rows)
+        predictions.append(interpreter.get_tensor(output_details["index"])[0])
+    return np.stack(predictions)
 
 
 @contextlib.contextmanager
 def _quiet_tensorflow():
-    """Hold back TensorFlow's line for every file of the saved model that it writes in between."""
+    """Suppress the line that TensorFlow logs for every file of the intermediate saved model."""
     logger = logging.getLogger("tensorflow")
     level = logger.level
     logger.setLevel(logging.ERROR)

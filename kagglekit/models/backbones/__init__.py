@@ -1,4 +1,4 @@
-"""Backbones by name: the same graph and the same input scale whichever way the weights come."""
+"""Backbones by name: the same graph and the same input scale wherever the weights come from."""
 
 import importlib.util
 
@@ -35,7 +35,7 @@ def list_backbones(*, max_parameters=None, max_megabytes=None, deploy=None):
         DataFrame with `name`, `family`, `native_size` and `minimum_size` (pixels), `parameters` (millions, without a
         head), `megabytes` (of float32 weights), `top1` (published ImageNet accuracy at the native size, percent),
         `deploy`, `licence` (of the weights), `source`, `needs` (a package beside this one) and `weights_found`: whether
-        the published weights lie on this machine.
+        the published weights are on this machine.
 
     Example:
 
@@ -46,7 +46,7 @@ def list_backbones(*, max_parameters=None, max_megabytes=None, deploy=None):
 
     if deploy is not None:
         check_choice("deploy", deploy, DEPLOY)
-    lines = []
+    rows = []
     for row in BACKBONES.values():
         megabytes = round(row.parameters * 4e6 / 2**20, 1)
         if (
@@ -54,7 +54,7 @@ def list_backbones(*, max_parameters=None, max_megabytes=None, deploy=None):
             and megabytes <= (max_megabytes or float("inf"))
             and (deploy is None or deploy in row.deploy)
         ):
-            lines.append(
+            rows.append(
                 {
                     "name": row.name,
                     "family": row.family,
@@ -70,11 +70,11 @@ def list_backbones(*, max_parameters=None, max_megabytes=None, deploy=None):
                     "weights_found": weights_found(row.name),
                 }
             )
-    return pd.DataFrame(lines)
+    return pd.DataFrame(rows)
 
 
 def build_backbone(name, image_size, *, channels=3, weights="imagenet", activation="relu", initializer="he_normal"):
-    """Build a backbone that takes raw pixels and gives a feature map.
+    """Build a backbone from raw pixels to a feature map.
 
     Args:
         name: a name that `list_backbones` lists, a class of keras.applications (`"ResNet101"`, `"vgg16"`) or an image
@@ -94,7 +94,7 @@ def build_backbone(name, image_size, *, channels=3, weights="imagenet", activati
         as RGB, to features of shape `(batch, h, w, filters)`. The normalisation is its first layer.
 
     Raises:
-        ValueError: for an unknown name, an image that is too small, or weights that do not fit, naming the file.
+        ValueError: for an unknown name, an image size that is too small, or weights that do not fit, naming the file.
         FileNotFoundError: if the weights are not on this machine and cannot be fetched; says how to attach them.
         ImportError: if the network is keras-hub's and that is not installed.
 
@@ -107,14 +107,14 @@ def build_backbone(name, image_size, *, channels=3, weights="imagenet", activati
     height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
     if min(height, width) < row.minimum:
         raise ValueError(
-            f"expected image_size of {row.minimum} pixels or more for {name}, got {image_size}; enlarge the images or "
-            "choose a network for small ones, such as small_cnn"
+            f"expected image_size of {row.minimum} pixels or more for {name}, got {image_size}; use a larger "
+            "image_size or a network for small images, such as small_cnn"
         )
     check_choice("activation", activation, ACTIVATIONS)
     if row.builder != "scratch" and (activation, initializer) != ("relu", "he_normal"):
         raise ValueError(
-            f"expected activation='relu' and initializer='he_normal' for {name}, whose own are part of it, got "
-            f"{activation!r} and {initializer!r}; they change {', '.join(_FROM_SCRATCH)} alone"
+            f"expected activation='relu' and initializer='he_normal' for {name}, which has its own, got "
+            f"{activation!r} and {initializer!r}; only {', '.join(_FROM_SCRATCH)} can be changed"
         )
     options = {"activation": activation, "initializer": initializer} if row.builder == "scratch" else {}
     backbone = _build(row, (height, width, channels), options)
@@ -124,31 +124,31 @@ def build_backbone(name, image_size, *, channels=3, weights="imagenet", activati
 
 
 def find_backbone(name):
-    """Return the row of a name: of the table, or made up for another class of keras.applications or keras-hub preset.
+    """Return a backbone's row: from the table, or made for another class of keras.applications or keras-hub preset.
 
     Raises:
-        ValueError: for an unknown name, with the nearest.
+        ValueError: for an unknown name, suggesting the nearest.
     """
     if name in BACKBONES:
         return BACKBONES[name]
     application = find_application(name)
     if application is not None:
         size, minimum, normalisation, _ = APPLICATIONS[application]
-        return _unlisted(name, "applications", application, size, minimum, normalisation)
+        return _unlisted_backbone(name, "applications", application, size, minimum, normalisation)
     if importlib.util.find_spec("keras_hub"):
-        from kagglekit.models.backbones import hub  # imported when such a name is asked for: it takes seconds
+        from kagglekit.models.backbones import hub  # imported only when needed: it takes seconds
 
         if hub.is_preset(name):
-            return _unlisted(name, "keras_hub", name, 224, 32, hub.normalisation_of(name))
+            return _unlisted_backbone(name, "keras_hub", name, 224, 32, hub.normalisation_of(name))
     raise unknown_backbone(name)
 
 
-def _unlisted(name, builder, target, size, minimum, normalisation):
+def _unlisted_backbone(name, builder, target, size, minimum, normalisation):
     return Backbone(name, target, builder, target, size, minimum, None, None, (), normalisation, "", "")
 
 
 def weights_found(name):
-    """Return whether the published weights of a backbone lie on this machine."""
+    """Return whether the published weights of a backbone are on this machine."""
     return loading.weights_found(find_backbone(name))
 
 

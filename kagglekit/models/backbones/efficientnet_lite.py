@@ -68,28 +68,28 @@ def load_torch_weights(model, path):
         if not layer.weights:
             continue
         torch_name = _torch_name(layer.name)
-        kind = ("weight", "bias", "running_mean", "running_var")
-        parts = [f"{torch_name}.{part}" for part in kind if f"{torch_name}.{part}" in tensors]
-        values = [_to_keras_order(tensors[part], layer) for part in parts]
+        suffixes = ("weight", "bias", "running_mean", "running_var")
+        names = [f"{torch_name}.{suffix}" for suffix in suffixes if f"{torch_name}.{suffix}" in tensors]
+        values = [_to_keras_order(tensors[name], layer) for name in names]
         expected = [tuple(weight.shape) for weight in layer.weights]
         if [value.shape for value in values] != expected:
             raise ValueError(
-                f"{path}: {torch_name} has shapes {[tensors[part].shape for part in parts]}, the network's layer "
-                f"{layer.name!r} needs {expected}; is it the file of another variant?"
+                f"{path}: {torch_name} has shapes {[tensors[name].shape for name in names]}, the network's layer "
+                f"{layer.name!r} needs {expected}; does the file belong to another variant?"
             )
         layer.set_weights(values)
 
 
 def _torch_name(layer_name):
-    fixed = {
+    torch_names = {
         "stem_conv": "_conv_stem",
         "stem_bn": "_bn0",
         "head_conv": "_conv_head",
         "head_bn": "_bn1",
         "fc": "_fc",
     }
-    if layer_name in fixed:
-        return fixed[layer_name]
+    if layer_name in torch_names:
+        return torch_names[layer_name]
     block, _, part = layer_name.partition("_")
     return f"_blocks.{block.removeprefix('block')}._{part}"
 
@@ -134,6 +134,6 @@ def _relu6(x):
 
 
 def _rounded(filters, divisor=8):
-    """To a multiple of 8, never more than a tenth below."""
+    """Round to a multiple of 8, never more than a tenth down."""
     rounded = max(divisor, int(filters + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * filters else rounded

@@ -1,4 +1,4 @@
-"""Networks of keras-hub, which is optional: only their names need it.
+"""Networks of keras-hub, which is optional: only these networks need it.
 
 A saved model with a network of keras-hub's own layers (HGNetV2, ViT) needs keras-hub, imported, where it is loaded;
 ResNet-vd and CSPNet consist of Keras's layers alone.
@@ -80,10 +80,10 @@ def normalisation_of(preset):
     """Return `(scale, offset)` of a preset's image converter."""
     try:
         converter = _keras_hub().layers.ImageConverter.from_preset(preset)
-    except Exception as error:  # one class for each of kagglehub's and the network's troubles
+    except Exception as error:  # kagglehub and the connection raise many classes
         raise FileNotFoundError(
-            f"the preset {preset} of keras-hub is neither in the cache folder {cache()} nor could it be fetched. "
-            "Without a network choose one that kk.list_backbones() lists, attach its model and give the folder as "
+            f"the preset {preset} of keras-hub is neither in the cache folder {cache_folder()} nor could it be "
+            "fetched. Offline, choose one that kk.list_backbones() lists, attach its model and give the folder as "
             f"weights=. The download said: {error}"
         ) from error
     return converter.scale or 1.0, converter.offset or 0.0
@@ -99,34 +99,34 @@ def build_body(preset, shape):
     models = _keras_hub().models
     shape = tuple(shape)
     if preset not in _ARGUMENTS:
-        return _with_map(models.Backbone.from_preset(preset, load_weights=False, image_shape=shape))
+        return _ending_in_map(models.Backbone.from_preset(preset, load_weights=False, image_shape=shape))
     cls, arguments = _ARGUMENTS[preset]
-    if cls == "HGNetV2Backbone":  # it takes the number of channels from here
+    if cls == "HGNetV2Backbone":  # where it reads the number of channels
         arguments = arguments | {"stem_channels": [shape[-1], *arguments["stem_channels"][1:]]}
-    return _with_map(getattr(models, cls)(**arguments, image_shape=shape))
+    return _ending_in_map(getattr(models, cls)(**arguments, image_shape=shape))
 
 
 def pretrained_body(row, folder=None):
     """Build a network of keras-hub as it was published, with its weights, from a preset's name or folder."""
-    source = str(folder or cached_folder(row.target) or row.target)
-    return _with_map(_keras_hub().models.Backbone.from_preset(source))
+    source = str(folder or preset_folder(row.target) or row.target)
+    return _ending_in_map(_keras_hub().models.Backbone.from_preset(source))
 
 
-def cache():
-    """Folder where keras-hub keeps its downloads."""
+def cache_folder():
+    """Return the folder where keras-hub keeps its downloads."""
     return Path(os.environ.get("KAGGLEHUB_CACHE", "~/.cache/kagglehub")).expanduser() / "models"
 
 
-def cached_folder(preset):
-    """Folder of a downloaded preset, the newest version, or None."""
-    found = [path.parent for path in cache().glob(f"keras/*/keras/{preset}/*/model.weights.h5")]
-    return max(found, key=lambda path: int(path.name) if path.name.isdigit() else 0, default=None)
+def preset_folder(preset):
+    """Return the folder of the newest version of a downloaded preset, or None."""
+    folders = [path.parent for path in cache_folder().glob(f"keras/*/keras/{preset}/*/model.weights.h5")]
+    return max(folders, key=lambda path: int(path.name) if path.name.isdigit() else 0, default=None)
 
 
-def _with_map(network):
-    """A model that ends in one feature map: the last of a pyramid, or a transformer's tokens laid out as a map.
+def _ending_in_map(network):
+    """Return a model that ends in one feature map: the last of a pyramid, or a transformer's tokens laid out as a map.
 
-    Where all layers are Keras's own, the model consists of these, so that it loads without keras-hub. Else it holds the
+    Where all layers are Keras's own, the model consists of them, so it loads without keras-hub. Otherwise it holds the
     network as a whole: some of keras-hub's layers alone do not load (0.26: ViTPatchingAndEmbedding's configuration has
     entries that it does not take).
     """

@@ -4,7 +4,7 @@ from keras import layers, ops
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
-# name -> (scale, offset), for all channels or for each of three; the channels of "caffe" stand in the order BGR.
+# name -> (scale, offset), for all channels or for each of three; the channels of "caffe" are in the order BGR.
 # Sources: `preprocess_input` of keras.applications (modes "torch", "tf" and "caffe"), its EfficientNetV2-S, M and L
 # (half), and for lite https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite.
 NORMALISATIONS = {

@@ -1,4 +1,4 @@
-"""Residual networks for tiny images, trained from scratch: the steps above `small_cnn`."""
+"""Residual networks for tiny images, trained from scratch: the next steps up from `small_cnn`."""
 
 from keras import layers
 
@@ -17,7 +17,7 @@ def resnet18(inputs, *, activation="relu", initializer="he_normal"):
     Reference: https://arxiv.org/abs/1512.03385 (table 1; the first layer of section 4.2), pre-activation blocks of
     https://arxiv.org/abs/1603.05027.
     """
-    make = _Maker(activation, initializer)
+    make = _LayerMaker(activation, initializer)
     x = make.conv(inputs, 64, "stem_conv")
     for stage, filters in enumerate((64, 128, 256, 512)):
         x = make.stage(x, filters, 2, 2 if stage else 1, f"stage{stage}")
@@ -37,7 +37,7 @@ def wide_resnet(inputs, *, activation="relu", initializer="he_normal"):
 
     Reference: https://arxiv.org/abs/1605.07146 (table 1 with depth 16 and width 4).
     """
-    make = _Maker(activation, initializer)
+    make = _LayerMaker(activation, initializer)
     x = make.conv(inputs, 16, "stem_conv")
     for stage, filters in enumerate((64, 128, 256)):
         x = make.stage(x, filters, 2, 2 if stage else 1, f"stage{stage}")
@@ -55,10 +55,10 @@ def residual_attention(inputs, *, activation="relu", initializer="he_normal"):
     Returns:
         Keras tensor of shape `(batch, height / 4, width / 4, 128)`.
 
-    Reference: https://arxiv.org/abs/1704.06904: `(1 + mask) * trunk` (equation 3), one block before and one behind the
+    Reference: https://arxiv.org/abs/1704.06904: `(1 + mask) * trunk` (equation 3), one block before and one after the
     trunk of two and one on each side of the mask's middle (p = 1, t = 2, r = 1), one step down and up in a mask.
     """
-    make = _Maker(activation, initializer)
+    make = _LayerMaker(activation, initializer)
     x = make.conv(inputs, 16, "stem_conv")
     for stage, filters in enumerate((32, 64, 128)):
         x = make.stage(x, filters, 1, 2 if stage else 1, f"stage{stage}")
@@ -66,7 +66,7 @@ def residual_attention(inputs, *, activation="relu", initializer="he_normal"):
     return make.norm(x, "top")
 
 
-class _Maker:
+class _LayerMaker:
     """Layers with the activation and initialiser of one network."""
 
     def __init__(self, activation, initializer):
@@ -103,8 +103,8 @@ class _Maker:
         mask = layers.MaxPooling2D(3, 2, padding="same", name=f"{name}_down")(x)
         mask = self.stage(mask, filters, 2, 1, f"{name}_mask")
         mask = layers.UpSampling2D(2, interpolation="bilinear", name=f"{name}_up")(mask)
-        over = [up - side for up, side in zip(mask.shape[1:3], x.shape[1:3], strict=True)]  # 1 for odd sides
-        mask = layers.Cropping2D(((0, over[0]), (0, over[1])), name=f"{name}_crop")(mask)
+        excess = [up - side for up, side in zip(mask.shape[1:3], x.shape[1:3], strict=True)]  # 1 for odd sides
+        mask = layers.Cropping2D(((0, excess[0]), (0, excess[1])), name=f"{name}_crop")(mask)
         mask = self.conv(self.norm(mask, f"{name}_out"), filters, f"{name}_out_conv", kernel=1)
         mask = layers.Activation("sigmoid", name=f"{name}_sigmoid")(mask)
         weighted = layers.Multiply(name=f"{name}_weighted")([mask, trunk])

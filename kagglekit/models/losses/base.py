@@ -14,15 +14,15 @@ LOWEST = -1e4
 
 
 class ClassLoss(keras.losses.Loss):
-    """A loss of class probabilities; subclasses write `rows(targets, log_probabilities)`.
+    """A loss of class probabilities; subclasses implement `rows(targets, log_probabilities)`.
 
     Targets are soft `(batch, classes)`, one-hot included, or class numbers `(batch,)` or `(batch, 1)`. Computed in
-    float32 whatever the policy: sums of half-precision logarithms lose the digits that gradients are made of.
+    float32 whatever the policy: sums of half-precision logarithms lose the digits that the gradients need.
 
     Args:
-        from_logits: predictions are logits; else probabilities, as a head with softmax gives them. Where a loss is
-            defined on logits, the logarithms of the probabilities serve: softmax's losses do not change when a number
-            is added to all logits of a row.
+        from_logits: predictions are logits; else probabilities, as a head with softmax gives them. For a loss that is
+            defined on logits, the logarithms of the probabilities are used: losses of a softmax do not change when a
+            number is added to all logits of a row.
         label_smoothing: share `e` of the targets that is spread evenly: `y (1 - e) + e / classes`, 0 to less than 1.
         reduction: as in `keras.losses.Loss`.
         name: name of the loss.
@@ -40,7 +40,7 @@ class ClassLoss(keras.losses.Loss):
         self.label_smoothing = label_smoothing
 
     def __call__(self, y_true, y_pred, sample_weight=None):
-        # Keras takes a list for several outputs; here it is rows.
+        # Keras takes a list for several outputs; here it is a batch of rows
         y_true, y_pred = (ops.convert_to_tensor(values, self.dtype) for values in (y_true, y_pred))
         return super().__call__(y_true, y_pred, sample_weight)
 
@@ -57,12 +57,12 @@ class ClassLoss(keras.losses.Loss):
         raise NotImplementedError
 
     def get_config(self):
-        own = {name: getattr(self, name) for name in ("from_logits", "label_smoothing", "dtype", *self.options)}
-        return super().get_config() | own
+        config = {name: getattr(self, name) for name in ("from_logits", "label_smoothing", "dtype", *self.options)}
+        return super().get_config() | config
 
 
 class LabelLoss(ClassLoss):
-    """A loss of independent labels; subclasses write `rows(targets, log_present, log_absent)`.
+    """A loss of independent labels; subclasses implement `rows(targets, log_present, log_absent)`.
 
     Args:
         from_logits: predictions are logits; else probabilities, as a head with sigmoids gives them.
@@ -81,7 +81,7 @@ class LabelLoss(ClassLoss):
 
 
 def one_hot(y_true, y_pred):
-    """Return soft targets `(batch, classes)` as they are, and class numbers as such."""
+    """Return targets as soft targets `(batch, classes)`: class numbers become one-hot, others stay as they are."""
     classes = y_pred.shape[-1]
     if len(y_true.shape) == 1 or (y_true.shape[-1] == 1 and classes > 1):
         return ops.one_hot(ops.cast(ops.reshape(y_true, (-1,)), "int32"), classes, dtype=y_true.dtype)
@@ -89,35 +89,35 @@ def one_hot(y_true, y_pred):
 
 
 def finite_logits(logits):
-    """Logits less the largest of their row, from `LOWEST` to 0: a class that was masked by -inf has no probability.
+    """Return logits minus the largest of their row, from `LOWEST` to 0: a class masked by -inf has no probability.
 
-    Several of inf share the row, as do all of -inf. NaN stays, so that training that has gone wrong says so.
+    Several logits of inf share the probability, as does a row of only -inf. NaN stays, so that failed training shows.
     """
     logits = ops.clip(logits, -1e30, 1e30)
     return ops.maximum(logits - ops.stop_gradient(ops.max(logits, axis=-1, keepdims=True)), LOWEST)
 
 
 def safe_log(values):
-    """Logarithm of values that may be 0."""
+    """Return the logarithm of values that may be 0."""
     return ops.log(ops.maximum(values, TINY))
 
 
 def power(values, exponent):
-    """Power of values in [0, 1] whose gradient at 0 is finite, for an exponent of 0 as well."""
+    """Return a power of values in [0, 1] whose gradient at 0 is finite, for an exponent of 0 as well."""
     return ops.power(ops.maximum(values, 1e-7), exponent) if exponent else ops.ones_like(values)
 
 
 class FiniteKerasLoss:
-    """Mixed into Keras's cross-entropies: finite for infinite logits and for rows without any probability, as ours are.
+    """Mixin for Keras's cross-entropies: finite for infinite logits and for rows without any probability, as ours are.
 
-    Where Keras knows the logits behind a softmax or sigmoid it goes by these, with no step between: as they come.
+    Where Keras knows the logits behind a softmax or sigmoid it uses them directly, so such predictions stay unchanged.
     """
 
     def call(self, y_true, y_pred):
         if self.from_logits:
             y_pred = self.finite(y_pred)
         elif not has_logits(y_pred):
-            y_pred = ops.maximum(y_pred, TINY)
+            y_pred = ops.maximum(y_pred, 1e-9)  # below what Keras clips at, and its square is no 0 in float32
         return super().call(y_true, y_pred)
 
     def finite(self, logits):

@@ -1,4 +1,4 @@
-"""Losses for one class a row: sparse, robust against wrong labels, and of a teacher."""
+"""Losses for one class per row: sparse, robust against wrong labels, and distillation from a teacher."""
 
 import math
 
@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from kagglekit._checks import check_choice
-from kagglekit.models.losses.base import ClassLoss, FiniteKerasLoss, finite_logits, safe_log
+from kagglekit.models.losses.base import TINY, ClassLoss, FiniteKerasLoss, finite_logits, safe_log
 
 _serializable = keras.saving.register_keras_serializable("kagglekit")
 
@@ -51,11 +51,11 @@ def sparsemax(logits):
     Reference: Martins, Astudillo, "From Softmax to Sparsemax", 2016, algorithm 1.
     """
     logits = finite_logits(ops.convert_to_tensor(logits))
-    falling = -ops.sort(-logits, axis=-1)
-    sums = ops.cumsum(falling, axis=-1)
+    descending = -ops.sort(-logits, axis=-1)
+    sums = ops.cumsum(descending, axis=-1)
     rank = ops.cast(ops.arange(1, logits.shape[-1] + 1), logits.dtype)
-    inside = ops.cast(1 + rank * falling > sums, logits.dtype)
-    threshold = (ops.sum(inside * falling, axis=-1, keepdims=True) - 1) / ops.sum(inside, axis=-1, keepdims=True)
+    inside = ops.cast(1 + rank * descending > sums, logits.dtype)
+    threshold = (ops.sum(inside * descending, axis=-1, keepdims=True) - 1) / ops.sum(inside, axis=-1, keepdims=True)
     return ops.maximum(logits - threshold, 0)
 
 
@@ -76,16 +76,18 @@ class SparsemaxLoss(ClassLoss):
         super().__init__(name=name, **kwargs)
 
     def rows(self, targets, log_probabilities):
-        # A maximum over the simplex, so its gradient does not go through where the maximum lies.
-        where = ops.stop_gradient(sparsemax(log_probabilities))
-        return ops.sum(where * (log_probabilities - where / 2) + targets * (targets / 2 - log_probabilities), axis=-1)
+        # The loss is a maximum over the simplex, so no gradient flows through the place of the maximum
+        projection = ops.stop_gradient(sparsemax(log_probabilities))
+        return ops.sum(
+            projection * (log_probabilities - projection / 2) + targets * (targets / 2 - log_probabilities), axis=-1
+        )
 
 
 @_serializable
 class GeneralizedCrossentropy(ClassLoss):
     """`sum_c y_c (1 - p_c^q) / q`: between cross-entropy (q towards 0) and mean absolute error (q = 1).
 
-    Keras's own takes class numbers alone and no smoothing.
+    Keras's own takes only class numbers and has no smoothing.
 
     Args:
         q: robustness against wrong labels, more than 0 and at most 1.
@@ -179,7 +181,7 @@ class BiTempered(ClassLoss):
 
 def tempered_log(values, t):
     """`(x^(1 - t) - 1) / (1 - t)`; the logarithm for `t` = 1."""
-    return safe_log(values) if t == 1 else (ops.maximum(values, 1e-30) ** (1 - t) - 1) / (1 - t)
+    return safe_log(values) if t == 1 else (ops.maximum(values, TINY) ** (1 - t) - 1) / (1 - t)
 
 
 def tempered_softmax(activations, t):
@@ -198,8 +200,8 @@ def tempered_softmax(activations, t):
     shift = ops.zeros_like(activations[:, :1])
     for step in range(8):
         # Newton's method for sum^(1 - t) = 1, which is concave and almost straight in the shift: it rises to the root
-        # without passing it, and ten-thousand classes take five steps. A last step from a fixed point has the exact
-        # gradient of the root, so nothing need be kept of those before.
+        # without passing it, and ten thousand classes take five steps. A last step from a fixed point has the exact
+        # gradient of the root, so nothing of the earlier steps is needed.
         shift = ops.stop_gradient(shift) if step == 7 else shift
         bases = 1 + (t - 1) * (shift - activations)
         total = ops.sum(bases ** (-1 / (t - 1)), axis=-1, keepdims=True)
@@ -238,14 +240,16 @@ class Distillation(ClassLoss):
         self.temperature, self.divergence = temperature, divergence
 
     def rows(self, targets, log_probabilities):
-        teacher, student = (ops.log_softmax(logs / self.temperature) for logs in (safe_log(targets), log_probabilities))
+        teacher, student = (
+            ops.log_softmax(log_values / self.temperature) for log_values in (safe_log(targets), log_probabilities)
+        )
         if self.divergence == "kl":
-            apart = _divergence(teacher, student)
+            divergence = _divergence(teacher, student)
         else:
             middle = ops.logaddexp(teacher, student) - math.log(2)
-            apart = (_divergence(teacher, middle) + _divergence(student, middle)) / 2
-        return self.temperature**2 * apart
+            divergence = (_divergence(teacher, middle) + _divergence(student, middle)) / 2
+        return self.temperature**2 * divergence
 
 
-def _divergence(logs, other):
-    return ops.sum(ops.exp(logs) * (logs - other), axis=-1)
+def _divergence(log_p, log_q):
+    return ops.sum(ops.exp(log_p) * (log_p - log_q), axis=-1)

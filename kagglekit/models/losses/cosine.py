@@ -29,7 +29,7 @@ class ArcFace(ClassLoss):
     0.348
 
     Reference: Deng et al., "ArcFace: Additive Angular Margin Loss for Deep Face Recognition", 2019, equation 3; beyond
-    an angle of pi - margin, where the cosine would rise again, it goes on falling as cos(angle) - margin sin(margin).
+    an angle of pi - margin, where the cosine would rise again, it keeps falling as cos(angle) - margin sin(margin).
     """
 
     options = ("scale", "margin", "plain")
@@ -42,15 +42,15 @@ class ArcFace(ClassLoss):
         targets = one_hot(y_true, y_pred)
         cosine = ops.clip(y_pred, -1.0, 1.0)
         sine = ops.sqrt(ops.maximum(1 - cosine**2, 1e-7))  # its gradient is infinite at 0
-        further = ops.where(
+        shifted = ops.where(
             cosine > -math.cos(self.margin),
             cosine * math.cos(self.margin) - sine * math.sin(self.margin),
             cosine - self.margin * math.sin(self.margin),
         )
-        with_margin = cosine + targets * (further - cosine)
-        smooth = self.smooth(targets)
-        margin, plain = (self._crossentropy(smooth, cosines) for cosines in (with_margin, cosine))
-        return (1 - self.plain) * margin + self.plain * plain
+        with_margin = cosine + targets * (shifted - cosine)
+        smoothed = self.smooth(targets)
+        margin_loss, plain_loss = (self._crossentropy(smoothed, cosines) for cosines in (with_margin, cosine))
+        return (1 - self.plain) * margin_loss + self.plain * plain_loss
 
     def _crossentropy(self, targets, cosines):
         return -ops.sum(targets * ops.log_softmax(self.scale * cosines), axis=-1)

@@ -1,4 +1,4 @@
-"""Losses for several labels a row."""
+"""Losses for several labels per row."""
 
 import keras
 from keras import ops
@@ -72,7 +72,7 @@ class Asymmetric(LabelLoss):
 class SoftF1(LabelLoss):
     """1 - F1 of a batch, with probabilities in place of decisions, averaged over the labels.
 
-    F1 = 2 TP / (2 TP + FP + FN) is one number for all rows. A row's loss is its part of FP + FN over the batch's sum,
+    F1 = 2 TP / (2 TP + FP + FN) is one number for all rows. A row's loss is its share of FP + FN over the batch's sum,
     times the number of rows, so that the mean is 1 - F1 and sample weights weigh what a row adds. Batches must be large
     enough to hold the rare labels.
 

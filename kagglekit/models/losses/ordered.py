@@ -1,4 +1,4 @@
-"""Losses for classes that stand in an order: grades and scores."""
+"""Losses for ordered classes: grades and scores."""
 
 import keras
 from keras import ops
@@ -32,8 +32,8 @@ class EarthMovers(ClassLoss):
         self.squared = squared
 
     def rows(self, targets, log_probabilities):
-        apart = ops.cumsum(ops.exp(log_probabilities) - targets, axis=-1)
-        squares = ops.mean(apart**2, axis=-1)
+        differences = ops.cumsum(ops.exp(log_probabilities) - targets, axis=-1)
+        squares = ops.mean(differences**2, axis=-1)
         return squares if self.squared else ops.sqrt(ops.maximum(squares, 1e-12))  # the root's slope at 0 is infinite
 
 
@@ -62,6 +62,6 @@ class QuadraticKappa(ClassLoss):
         grades = ops.arange(targets.shape[-1], dtype=targets.dtype) / (targets.shape[-1] - 1)
         weights = (grades[:, None] - grades[None, :]) ** 2
         observed = ops.sum(ops.matmul(targets, weights) * probabilities, axis=-1)
-        truth, said = ops.mean(targets, axis=0), ops.mean(probabilities, axis=0)
-        expected = ops.sum(truth[:, None] * said[None, :] * weights)
+        mean_target, mean_prediction = ops.mean(targets, axis=0), ops.mean(probabilities, axis=0)
+        expected = ops.sum(mean_target[:, None] * mean_prediction[None, :] * weights)
         return observed / ops.maximum(expected, 1e-7)

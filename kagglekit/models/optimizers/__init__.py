@@ -1,4 +1,4 @@
-"""Optimisers by name, their schedules, discriminative learning rates and averages of weights."""
+"""Optimizers by name, their schedules, discriminative learning rates and averages of weights."""
 
 from functools import partial
 
@@ -34,7 +34,7 @@ def make_optimizer(name, schedule, *, weight_decay=0.0, clip=None, scales=None, 
     """Make an optimizer by name.
 
     Biases and the scales and shifts of normalisation do not decay. Under `mixed_float16` Keras wraps the optimizer in
-    its `LossScaleOptimizer` by itself.
+    its `LossScaleOptimizer`.
 
     Args:
         name: a key of `OPTIMIZERS`.
@@ -51,7 +51,7 @@ def make_optimizer(name, schedule, *, weight_decay=0.0, clip=None, scales=None, 
         `keras.optimizers.Optimizer`.
 
     Raises:
-        ValueError: for an unknown name, or when built on variables of which `scales` names none.
+        ValueError: for an unknown name, or when it is built and `scales` names none of its variables.
 
     Example:
 
@@ -73,7 +73,7 @@ def make_optimizer(name, schedule, *, weight_decay=0.0, clip=None, scales=None, 
 
 
 def precision_for(device, *, compute_capability=None):
-    """Return the Keras policy that is fastest on a device without loss of accuracy.
+    """Return the Keras dtype policy that is fastest on a device without loss of accuracy.
 
     Args:
         device: `"cpu"`, `"gpu"` or `"tpu"`.

@@ -1,4 +1,4 @@
-"""What tensorflow-addons had and Keras has not: rectified Adam, Lookahead, stochastic weight averaging."""
+"""Optimizers that tensorflow-addons had and Keras lacks: rectified Adam, Lookahead, stochastic weight averaging."""
 
 import contextlib
 import math
@@ -21,7 +21,7 @@ class RectifiedAdam(LayerRates, keras.optimizers.Optimizer):
         learning_rate: float or schedule.
         beta_1, beta_2, epsilon: as in Adam.
         threshold: length of the moving average from which the rate adapts; before, it is SGD with momentum.
-        **kwargs: `weight_decay`, `global_clipnorm` and what else Keras's optimisers take; `scales` of `LayerRates`.
+        **kwargs: `weight_decay`, `global_clipnorm` and other arguments of Keras's optimizers; `scales` of `LayerRates`.
 
     Example:
 
@@ -49,15 +49,16 @@ class RectifiedAdam(LayerRates, keras.optimizers.Optimizer):
         mean, square = self._means[index], self._squares[index]
         gradient, learning_rate = ops.cast(gradient, variable.dtype), ops.cast(learning_rate, variable.dtype)
         steps = ops.cast(self.iterations + 1, "float32")
-        known_1, known_2 = (-ops.expm1(steps * math.log(beta)) for beta in (self.beta_1, self.beta_2))  # 1 - beta^steps
+        # 1 - beta^steps
+        correction_1, correction_2 = (-ops.expm1(steps * math.log(beta)) for beta in (self.beta_1, self.beta_2))
         longest = 2 / (1 - self.beta_2) - 1
-        length = longest - 2 * steps * (1 - known_2) / known_2
+        length = longest - 2 * steps * (1 - correction_2) / correction_2
         safe = ops.maximum(length, self.threshold)
         rectified = ops.sqrt((safe - 4) * (safe - 2) * longest / ((longest - 4) * (longest - 2) * safe))
         self.assign(mean, mean * self.beta_1 + gradient * (1 - self.beta_1))
         self.assign(square, square * self.beta_2 + ops.square(gradient) * (1 - self.beta_2))
-        corrected = mean / ops.cast(known_1, variable.dtype)
-        root = ops.sqrt(square / ops.cast(known_2, variable.dtype)) + self.epsilon
+        corrected = mean / ops.cast(correction_1, variable.dtype)
+        root = ops.sqrt(square / ops.cast(correction_2, variable.dtype)) + self.epsilon
         adaptive = ops.cast(rectified, variable.dtype) * corrected / root
         self.assign_sub(variable, learning_rate * ops.where(length >= self.threshold, adaptive, corrected))
 
@@ -68,7 +69,7 @@ class RectifiedAdam(LayerRates, keras.optimizers.Optimizer):
 
 @_serializable
 class Lookahead(keras.optimizers.Optimizer):
-    """Steps of another optimiser, pulled back every few steps to slow weights that follow them half-way.
+    """Another optimizer, whose weights are pulled back every few steps to slow weights that follow them half-way.
 
     Args:
         inner: a Keras optimizer, for example of `make_optimizer`; its clipping, decay, rates and average stay.
@@ -128,17 +129,17 @@ class Lookahead(keras.optimizers.Optimizer):
             self.build(list(trainable_variables))
         variables = trained_by(self) if trainable_variables is None else list(trainable_variables)
         pairs = [(variable, self._slow[self._get_variable_index(variable)]) for variable in variables]
-        before = self.iterations + 0  # a copy: the variable itself goes on counting
-        for variable, slow in pairs:  # they start where training does, even if the optimizer was built elsewhere
+        before = self.iterations + 0  # a copy: the variable itself keeps counting
+        for variable, slow in pairs:  # they start where training starts, even if the weights have changed since `build`
             slow.assign(ops.where(before == 0, ops.convert_to_tensor(variable), ops.convert_to_tensor(slow)))
         self.inner.apply(grads, trainable_variables)
         after = self.iterations + 0  # counts updates, not the batches that one accumulates
         pull = ops.logical_and(after > before, after % self.sync_period == 0)
         for variable, slow in pairs:
-            fast, kept = ops.convert_to_tensor(variable), ops.convert_to_tensor(slow)
-            nearer = kept + self.slow_step_size * (fast - kept)
-            slow.assign(ops.where(pull, nearer, kept))
-            variable.assign(ops.where(pull, nearer, fast))
+            fast_value, slow_value = ops.convert_to_tensor(variable), ops.convert_to_tensor(slow)
+            pulled = slow_value + self.slow_step_size * (fast_value - slow_value)
+            slow.assign(ops.where(pull, pulled, slow_value))
+            variable.assign(ops.where(pull, pulled, fast_value))
             if variable.constraint is not None:
                 variable.assign(variable.constraint(variable))
 
@@ -164,7 +165,7 @@ class WeightAverage:
     frozen; where they are trained, let them settle afterwards with one pass of training data at a learning rate of 0.
 
     Attributes:
-        count: number of moments so far.
+        count: number of weights in the mean so far.
 
     Example:
 
@@ -186,7 +187,7 @@ class WeightAverage:
         self.count, self._means = 0, None
 
     def add(self, model):
-        """Take the present weights into the mean."""
+        """Add the current weights to the mean."""
         weights = [weight.astype(np.float64) for weight in model.get_weights()]
         self._means = self._means or [np.zeros_like(weight) for weight in weights]
         self.count += 1
@@ -198,9 +199,9 @@ class WeightAverage:
         """Give the network the mean weights within a `with` block; its own come back at the end."""
         if not self.count:
             raise ValueError("the average is empty; call add(model) at the end of an epoch first")
-        own = model.get_weights()
+        current = model.get_weights()
         model.set_weights(self._means)
         try:
             yield model
         finally:
-            model.set_weights(own)
+            model.set_weights(current)

@@ -1,7 +1,7 @@
 """Discriminative learning rates: each variable has a factor on its update and on its decay.
 
 Keras 3.13 has no MultiOptimizer, and 3.15's clips each group by a norm of its own. A factor on the learning rate that a
-step gets is the same as one on the step itself for all optimisers here, as none of them divides by it; a factor on the
+step gets is the same as one on the step itself for all optimizers here, as none of them divides by it; a factor on the
 gradients would be divided away by Adam.
 """
 
@@ -13,17 +13,17 @@ from keras import ops
 from kagglekit.models.backbones import flat_layers
 from kagglekit.models.keras_graph import decays, trained_by
 
-# The last part alone: a layer may be named `bias`, and "bias" stands in `unbiased_block/kernel`. A pooling's power
-# and cut-points are no better for being small.
+# Only the last part of a path: a layer may be named `bias`, and `unbiased_block/kernel` contains "bias". A pooling's
+# power and cut points are no better for being small.
 NO_DECAY = r"(^|/)(bias|gamma|beta|gem_power/kernel|ordinal_steps/kernel)$"
 
 
 class LayerRates:
-    """Mixed into Keras's optimizers: factors by the variables' paths, no decay of biases and norms, dense gradients.
+    """Mixin for Keras's optimizers: factors by the variables' paths, no decay of biases and norms, dense gradients.
 
     Both are settled in `build`, where variables still have paths (on TensorFlow `update_step` gets a bare
     `tf.Variable`), and the factors come back from the configuration. `exclude_from_weight_decay` excludes further
-    variables, as in Keras; as there, it comes before `build` and is no part of the configuration.
+    variables, as in Keras; as there, it comes before `build` and is not part of the configuration.
 
     The gradient of an embedding names the rows that a batch saw. Keras squares such a gradient before it adds up the
     parts of a row that was seen twice, in Adam's second moments and in the norm that clips, so the steps are not those
@@ -31,7 +31,7 @@ class LayerRates:
 
     Args:
         scales: mapping from a variable's path to the factor on its updates and its decay; 1 for the others. A
-            Sequential network has other paths once it was loaded from a file; a functional one keeps them.
+            Sequential network has other paths once it is loaded from a file; a functional one keeps them.
     """
 
     def __init__(self, *args, scales=None, **kwargs):
@@ -44,7 +44,7 @@ class LayerRates:
         paths = [path_of(variable) for variable in variables]
         if self.scales and not any(path in self.scales for path in paths):
             raise ValueError(
-                f"expected scales to name variables, but none of the {len(paths)} is there, for example {paths[0]!r}; "
+                f"expected scales to name variables, but it names none of the {len(paths)}, for example {paths[0]!r}; "
                 "take them from layer_scales(model, decay)"
             )
         self._scales = [self.scales.get(path, 1.0) for path in paths]
@@ -52,11 +52,11 @@ class LayerRates:
             (self.weight_decay or 0.0) if decays(self, variable) and not re.search(NO_DECAY, path) else 0.0
             for variable, path in zip(variables, paths, strict=True)
         ]
-        super().exclude_from_weight_decay(var_names=[""])  # all: the decay stands in `update_step`, for its factor
+        super().exclude_from_weight_decay(var_names=[""])  # all: `update_step` applies the decay with its factor
         super().build(variables)
 
     def exclude_from_weight_decay(self, var_list=None, var_names=None):
-        """Leave variables, or those with one of some texts in their names, without decay, besides biases and norms.
+        """Exclude variables, or those whose names contain one of some strings, from decay, besides biases and norms.
 
         Raises:
             ValueError: once the optimizer is built.
@@ -67,9 +67,12 @@ class LayerRates:
 
     def apply(self, grads, trainable_variables=None):
         variables = trained_by(self) if trainable_variables is None else list(trainable_variables)
-        # Sums up the parts of a row; of other gradients no bit changes. A wrong number of them is for Keras to refuse.
+        # Adds up the parts of a row; other gradients do not change by a bit. Keras refuses a wrong number of gradients.
         pairs = zip(grads, variables, strict=False) if len(grads) == len(variables) else []
-        dense = [ops.add(part, ops.zeros_like(of)) if hasattr(part, "indices") else part for part, of in pairs]
+        dense = [
+            ops.add(gradient, ops.zeros_like(variable)) if hasattr(gradient, "indices") else gradient
+            for gradient, variable in pairs
+        ]
         super().apply(dense or grads, trainable_variables)
 
     def update_step(self, gradient, variable, learning_rate):
@@ -89,7 +92,7 @@ class LayerRates:
 
 
 def path_of(variable):
-    """The path of a variable; a plain `tf.Variable` has a name alone, such as `bias:0`."""
+    """Return the path of a variable; a plain `tf.Variable` has only a name, such as `bias:0`."""
     return getattr(variable, "path", None) or variable.name.partition(":")[0]
 
 

@@ -23,7 +23,7 @@ def make_schedule(name, learning_rate, steps, *, warmup=0.1, epochs=1):
         learning_rate: peak of the schedule.
         steps: number of steps of the whole stage.
         warmup: share of the steps that the rise takes, 0 to 1.
-        epochs: epochs of the stage; only `"exponential"` looks at them.
+        epochs: epochs of the stage; only `"exponential"` uses them.
 
     Returns:
         `keras.optimizers.schedules.LearningRateSchedule`; for `"constant"` without a rise a float, which

@@ -48,7 +48,7 @@ def test_activations_are_computed_once_for_all_folds_and_epochs(few, workspace, 
     kk.cross_validate(few, [row % 3 for row in range(240)], recipe)
     sizes = sorted(path.stat().st_size for path in (few.workspace / "features").iterdir())
     assert len(sizes) == 1 + 3  # the head's, and the images as they are with two augmented passes
-    planned = kk.plan(few, recipe).set_index("part").loc["what frozen layers give, on disk", "value"]
+    planned = kk.plan(few, recipe).set_index("part").loc["feature cache on disk", "value"]
     assert planned == pytest.approx(sum(sizes[1:]) / 2**20, abs=0.1)
 
 
@@ -124,5 +124,5 @@ def test_what_cannot_be_kept_is_refused(recipe, knobs):
 
 @pytest.mark.parametrize("shares", [(), (0.5, 0.2), ("half",)])
 def test_shares_that_fall_are_refused(recipe, shares):
-    with pytest.raises(ValueError, match="several unfrozen_layers to be numbers from 0 to 1 that do not fall"):
+    with pytest.raises(ValueError, match="several unfrozen_layers to be numbers from 0 to 1 in ascending order"):
         recipe.replace(unfrozen_layers=shares)

@@ -51,7 +51,7 @@ def test_a_new_kind_of_stage_is_one_object(digits, quick_recipe, workspace, monk
     plan = kk.plan(digits, recipe, n_splits=2).set_index("part")["value"]
     assert plan["priors, 1 epochs, 2 folds"] == 2.0
     assert plan["in all"] >= 2.0
-    assert plan["what frozen layers give, on disk"] == 3.0
+    assert plan["feature cache on disk"] == 3.0
     with pytest.raises(KeyboardInterrupt):
         kk.cross_validate(digits, folds, recipe)
     run = kk.cross_validate(digits, folds, recipe)
