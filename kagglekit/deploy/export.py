@@ -9,7 +9,7 @@ from kagglekit._files import written_whole
 from kagglekit.deploy.formats import FORMATS
 from kagglekit.inference.traced import inference
 from kagglekit.pipeline.datasets import eval_dataset
-from kagglekit.pipeline.metadata import check_pixels_alone
+from kagglekit.pipeline.metadata import check_no_metadata
 
 
 def export(run, path=None, *, format="litert", fold=None):
@@ -30,7 +30,7 @@ def export(run, path=None, *, format="litert", fold=None):
         ValueError: for an unknown format, a path with another extension, or a network that takes metadata.
     """
     check_choice("format", format, FORMATS)
-    check_pixels_alone(run.recipe, "export")
+    check_no_metadata(run.recipe, "export")
     export_format, fold = FORMATS[format], run.best_fold if fold is None else fold
     path = Path(path or run.folder / "export" / f"{run.name}-{run.fold_folder(fold).name}{export_format.suffix}")
     if path.suffix != export_format.suffix:
@@ -59,7 +59,7 @@ def check_export(run, path, *, fold, most=64):
         ValueError: if a predicted class differs, or a probability by more than 0.01; for a network that takes metadata;
             or if no format has the suffix of `path`.
     """
-    check_pixels_alone(run.recipe, "check_export")
+    check_no_metadata(run.recipe, "check_export")
     path, format_of_suffix = Path(path), {export_format.suffix: export_format for export_format in FORMATS.values()}
     check_choice("the suffix of path", path.suffix, format_of_suffix)
     recipe = run.recipe.replace(batch_size=min(most, 16))

@@ -11,7 +11,7 @@ from kagglekit.inference.features import FeatureStore
 from kagglekit.inference.traced import inference, predict_features, predict_rows
 from kagglekit.models.split import split_at_features
 from kagglekit.pipeline.datasets import eval_dataset
-from kagglekit.pipeline.metadata import metadata_of
+from kagglekit.pipeline.metadata import encoded_metadata
 from kagglekit.predictions.ensemble import average_probabilities
 from kagglekit.predictions.store import Predictions
 from kagglekit.tasks import SINGLE_LABEL
@@ -119,7 +119,7 @@ def _predictor(run, records, folds):
     def predicted(fold, parts, view):
         features, index = store.read(parts, view), records.index(parts)
         labels = run.task.as_labels(index["label"])
-        columns = metadata_of(records, run.recipe, parts)
+        columns = encoded_metadata(records, run.recipe, parts)
         return predict_features(heads[fold], features, columns), labels, index["image_id"]
 
     return predicted

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from kagglekit.pipeline.metadata import beside
+from kagglekit.pipeline.metadata import with_metadata
 
 _VALUES = 2**22  # of features a step: 16 MB
 
@@ -38,12 +38,12 @@ def predict_features(infer, features, columns):
     Args:
         infer: what `inference` returned for the upper half.
         features: float16 or float32 array `(rows, *shape)`.
-        columns: metadata of the rows, as `metadata_of` gives them.
+        columns: metadata of the rows, as `encoded_metadata` gives them.
 
     Returns:
         float32 array `(rows, classes)`.
     """
     step = max(1, _VALUES // int(np.prod(features.shape[1:])))
     parts = [slice(start, start + step) for start in range(0, len(features), step)]
-    seen = (beside(columns, part, features[part].astype(np.float32), "features") for part in parts)
+    seen = (with_metadata(columns, part, features[part].astype(np.float32), "features") for part in parts)
     return np.concatenate([infer(each).numpy() for each in seen])

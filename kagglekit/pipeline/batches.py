@@ -1,8 +1,8 @@
-"""Rows of records as float images of the network's size, written into a batch: in this process or in another one.
+"""Rows of records as float images of the network's size, written into a batch: in this process or in a worker.
 
-Each image takes a dozen short calls of libraries. They leave the interpreter's lock, but threads wait for it between
-them: two threads give 1.4 times what one gives, two processes 1.9 times. So batches of more than a few images are
-made by other processes, in memory that these share with this one.
+Each image takes a dozen short library calls. They release the GIL, but threads wait for it between them: two threads
+are 1.4 times as fast as one, two processes 1.9 times. So unless the images are few, worker processes make the batches,
+in memory that they share with this one.
 """
 
 import contextlib
@@ -26,14 +26,14 @@ from kagglekit.recipe import Recipe
 from kagglekit.records.read import open_records
 from kagglekit.records.rows import RowReader
 
-WORTH_PROCESSES = 2e7  # values of all images together; fewer are there before a process has started
+WORTH_PROCESSES = 2e7  # values of all images together; fewer are ready before a worker has started
 
 
 _serials = itertools.count()
 
 
-class Images:
-    """Writes images of some parts of records.
+class ImageWriter:
+    """Writes images of some parts of records into batches.
 
     Args:
         records: `Records`.
@@ -46,19 +46,19 @@ class Images:
         self.decoder, self.reader = Decoder(records, recipe), RowReader(records, parts)
         self._recipe, self._view, self._rows = recipe, view, self.reader.index["row"]
 
-    def fill(self, out, numbers, copies=None, epoch=0):
+    def fill(self, out, numbers, repeats=None, epoch=0):
         """Write images into `out`, float32 `(rows, height, width, channels)`.
 
         Args:
             out: the batch.
-            numbers: of the rows among the parts'.
-            copies: how many times the epoch has each row elsewhere; for training.
+            numbers: of the rows among those of the parts.
+            repeats: number of each row's repetition in the epoch, from 0; for training.
             epoch: number of the epoch; for training.
         """
-        for place, (line, planes) in enumerate(zip(numbers.tolist(), self.reader.read(numbers), strict=True)):
-            shape, row, image = self.reader.shape(line), self._rows[line], out[place]
+        for place, (number, planes) in enumerate(zip(numbers.tolist(), self.reader.read(numbers), strict=True)):
+            shape, row, image = self.reader.shape(number), self._rows[number], out[place]
             if self._view is None:
-                self._augment(planes, shape, image, epoch, row, copies[place])
+                self._augment(planes, shape, image, epoch, row, repeats[place])
             elif isinstance(self._view, int):
                 self._augment(planes, shape, image, self._view, row, AUGMENTED_PASS)
             else:
@@ -67,40 +67,40 @@ class Images:
                 if self._view != "identity":
                     image[:] = apply_view(image, self._view)
 
-    def _augment(self, planes, shape, image, epoch, row, copy):
-        rng = row_generator(self._recipe.seed, epoch, row, copy)
+    def _augment(self, planes, shape, image, epoch, row, repeat):
+        rng = row_generator(self._recipe.seed, epoch, row, repeat)
         strength = self._recipe.strength_in(epoch) if self._view is None else self._recipe.augment_strength
         self.decoder.augment(planes, shape, self._recipe.policy, rng, strength=strength, out=image)
 
 
 class Batches:
-    """Makes batches of images in buffers that are used again.
+    """Makes batches of images in buffers that are reused.
 
-    A fresh 19 MB of memory a batch costs a quarter of the pipeline's time: the system clears its pages first.
+    A fresh 19 MB of memory for each batch costs a quarter of the pipeline's time: the system clears its pages first.
     TensorFlow takes an array over without a copy where it begins at a multiple of 64 bytes, and drops it when its
     tensor goes.
 
     Args:
-        records, recipe, parts, view: as `Images` takes them.
-        workers: number of processes. Defaults to as many as are worth their start; 0 for none.
+        records, recipe, parts, view: as `ImageWriter` takes them.
+        workers: number of processes. Defaults to as many as are worth starting; 0 for none.
     """
 
     def __init__(self, records, recipe, parts, view=None, *, workers=None):
-        self.images = Images(records, recipe, parts, view)
-        decoder = self.images.decoder
+        self.writer = ImageWriter(records, recipe, parts, view)
+        decoder = self.writer.decoder
         self.shape = (recipe.batch_size, *decoder.size, decoder.channels)
         self._bytes, self._free = 4 * int(np.prod(self.shape)), []
         if workers is None:
-            values = len(self.images.reader) * self._bytes / 4 / recipe.batch_size
-            alone = multiprocessing.parent_process() is not None or not hasattr(os, "memfd_create")
-            workers = 0 if alone or values < WORTH_PROCESSES else min(os.cpu_count() or 1, 16)
+            values = len(self.writer.reader) * self._bytes / 4 / recipe.batch_size
+            in_process = multiprocessing.parent_process() is not None or not hasattr(os, "memfd_create")
+            workers = 0 if in_process or values < WORTH_PROCESSES else min(os.cpu_count() or 1, 16)
         self._workers = workers
         keep_freed_memory()
-        named = parts if isinstance(parts, str | int | np.integer) else tuple(parts)
-        self._key = (str(records.folder), records.hash, json.dumps(recipe.to_dict()), named, view)
+        part_key = parts if isinstance(parts, str | int | np.integer) else tuple(parts)
+        self._key = (str(records.folder), records.hash, json.dumps(recipe.to_dict()), part_key, view)
 
-    def make(self, numbers, copies=None, epoch=0):
-        """Return the images of some rows as a float32 array; arguments as `Images.fill` takes them."""
+    def make(self, numbers, repeats=None, epoch=0):
+        """Return the images of some rows as a float32 array; arguments as `ImageWriter.fill` takes them."""
         try:
             memory, file = self._free.pop()
         except IndexError:  # all are in use
@@ -108,13 +108,13 @@ class Batches:
         batch = memory[: len(numbers)]
         weakref.finalize(batch, self._free.append, (memory, file)).atexit = False
         if not self._workers:
-            self.images.fill(batch, numbers, copies, epoch)
+            self.writer.fill(batch, numbers, repeats, epoch)
         else:
-            shared_workers(self._workers).call(_fill, self._key, (*file, self.shape), numbers, copies, epoch)
+            shared_workers(self._workers).call(_fill, self._key, (*file, self.shape), numbers, repeats, epoch)
         return batch
 
     def _buffer(self):
-        """A new buffer, and the name by which another process opens it."""
+        """A new buffer, and the name by which a worker opens it."""
         if not self._workers:
             raw = np.empty(self._bytes + 64, np.uint8)
             start = -raw.ctypes.data % 64
@@ -123,29 +123,29 @@ class Batches:
         os.ftruncate(file, self._bytes)
         memory = np.frombuffer(mmap.mmap(file, self._bytes), np.float32).reshape(self.shape)
         weakref.finalize(memory, os.close, file).atexit = False
-        # The serial number, since a file's number is given to another one once it is closed
+        # With a serial number, since the number of a closed file is given to another one
         return memory, (f"/proc/{os.getpid()}/fd/{file}", next(_serials))
 
 
-def _fill(key, buffer, numbers, copies, epoch):
-    """In a worker process: write images into a buffer of the process that asks."""
-    _images(*key).fill(_opened(*buffer)[: len(numbers)], numbers, copies, epoch)
+def _fill(key, buffer, numbers, repeats, epoch):
+    """In a worker: write images into a buffer of the process that called."""
+    _image_writer(*key).fill(_open_buffer(*buffer)[: len(numbers)], numbers, repeats, epoch)
 
 
 @functools.lru_cache(maxsize=8)
-def _images(folder, records_hash, recipe, parts, view):
+def _image_writer(folder, records_hash, recipe, parts, view):
     cv2.setNumThreads(1)
     keep_freed_memory()
-    return Images(_records(folder, records_hash), Recipe.from_dict(json.loads(recipe)), parts, view)
+    return ImageWriter(_open_records(folder, records_hash), Recipe.from_dict(json.loads(recipe)), parts, view)
 
 
 @functools.lru_cache(maxsize=2)
-def _records(folder, records_hash):
+def _open_records(folder, records_hash):
     return open_records(folder)
 
 
 @functools.lru_cache(maxsize=8)
-def _opened(name, serial, shape):
+def _open_buffer(name, serial, shape):
     file = os.open(name, os.O_RDWR)
     try:
         return np.frombuffer(mmap.mmap(file, 4 * int(np.prod(shape))), np.float32).reshape(shape)

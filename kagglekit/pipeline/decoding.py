@@ -1,7 +1,7 @@
 """Stored bytes to images: decoded no larger than needed, and brought to the network's size.
 
 JPEGs are decoded by simplejpeg (libjpeg-turbo itself), or by OpenCV where that is not installed; with the accurate DCT,
-which costs nothing beside SIMD, both give PIL's pixels, reduced ones included.
+which costs nothing with SIMD, both give PIL's pixels, reduced ones included.
 """
 
 import cv2
@@ -9,10 +9,11 @@ import numpy as np
 
 from kagglekit.augment import apply, draw
 from kagglekit.augment.geometry import resize
+from kagglekit.records.encoding import is_jpeg
 
 try:
     import simplejpeg
-except ImportError:  # Kaggle's image without network; a fifth slower
+except ImportError:  # Kaggle's image without internet; a fifth slower
     simplejpeg = None
 
 _RATIOS = (8, 4, 2)  # by which libjpeg can reduce fast while it decodes
@@ -31,7 +32,7 @@ _REDUCED = {
         8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
     },
 }
-GREY = 128  # beside a letterboxed image
+GREY = 128  # fills what a letterboxed image leaves free
 
 
 class Decoder:
@@ -48,7 +49,7 @@ class Decoder:
         size = recipe.image_size
         self.size = size if isinstance(size, tuple) else (size, size)
         self.channels, self.resize = recipe.channels, recipe.resize
-        self.border = "constant" if recipe.resize == "letterbox" else None  # grey, also beside an image that is turned
+        self.border = "constant" if recipe.resize == "letterbox" else None  # grey, also where an image is rotated
         self.planes, self.deep = records.manifest["planes"], records.manifest["bits"] == 16
         if self.planes > 1 and self.planes != self.channels:
             raise ValueError(
@@ -70,11 +71,11 @@ class Decoder:
             top, left = (int((full - side) * at) for full, side, at in zip(shape, lengths, place, strict=True))
             return top, left, *lengths
         if self.resize == "letterbox":
-            inner, before = self._letterbox(shape)
-            scale = height / inner[0], width / inner[1]
+            inner_size, offset = self._letterbox(shape)
+            scale = height / inner_size[0], width / inner_size[1]
             return (
-                -before[0] * scale[0],
-                -before[1] * scale[1],
+                -offset[0] * scale[0],
+                -offset[1] * scale[1],
                 self.size[0] * scale[0],
                 self.size[1] * scale[1],
             )
@@ -86,16 +87,16 @@ class Decoder:
         Args:
             planes: encoded bytes of each plane.
             shape: stored `(height, width)`.
-            window: the box that will be looked at.
+            window: the box that the network will see.
 
         Returns:
             The whole image, `(height, width, channels)`, uint8; float32 in `[0, 255]` where it has 16 bits.
         """
-        room = min(window[2] / self.size[0], window[3] / self.size[1])
-        ratio = next((ratio for ratio in _RATIOS if room >= ratio), 1)
+        reduction = min(window[2] / self.size[0], window[3] / self.size[1])
+        ratio = next((ratio for ratio in _RATIOS if reduction >= ratio), 1)
         if self.planes == 1:
-            return _decoded(planes[0], self.channels, shape, ratio)
-        return np.concatenate([_decoded(plane, 1, shape, ratio) for plane in planes], axis=2)
+            return _decode_plane(planes[0], self.channels, shape, ratio)
+        return np.concatenate([_decode_plane(plane, 1, shape, ratio) for plane in planes], axis=2)
 
     def fit(self, image, box, shape, out):
         """Write the box of a decoded image, brought to the network's size, into `out`.
@@ -111,16 +112,16 @@ class Decoder:
         if self.resize == "letterbox":
             (height, width), (top, left) = self._letterbox(shape)
             out[:] = GREY
-            out[top : top + height, left : left + width] = _floats(image, (height, width))
+            out[top : top + height, left : left + width] = _resize_float(image, (height, width))
             whole = self.box(shape)
             if box != whole:  # a part of the finished image
                 scale = self.size[0] / whole[2], self.size[1] / whole[3]
-                part = [(box[i] - whole[i]) * scale[i] for i in (0, 1)] + [box[i] * scale[i - 2] for i in (2, 3)]
-                out[:] = _floats(_cut(out, part), self.size)
+                scaled = [(box[i] - whole[i]) * scale[i] for i in (0, 1)] + [box[i] * scale[i - 2] for i in (2, 3)]
+                out[:] = _resize_float(_cut_box(out, scaled), self.size)
             return
         scale = image.shape[0] / shape[0], image.shape[1] / shape[1]
-        part = _cut(image, [edge * scale[number % 2] for number, edge in enumerate(box)])
-        out[:] = part if part.shape[:2] == self.size else _floats(part, self.size)
+        region = _cut_box(image, [edge * scale[number % 2] for number, edge in enumerate(box)])
+        out[:] = region if region.shape[:2] == self.size else _resize_float(region, self.size)
 
     def augment(self, planes, shape, policy, rng, *, strength=1.0, centred=False, out):
         """Write an image into `out` as a policy changes it.
@@ -132,8 +133,8 @@ class Decoder:
             centred: with `short_side_crop`, look at the middle as evaluation does; else anywhere.
             out: float32 array `(height, width, channels)` of the network's size.
         """
-        drawn_place = self.resize == "short_side_crop" and not centred
-        box = self.box(shape, rng.uniform(size=2)) if drawn_place else self.box(shape)
+        anywhere = self.resize == "short_side_crop" and not centred
+        box = self.box(shape, rng.uniform(size=2)) if anywhere else self.box(shape)
         drawn = draw(policy, rng, box=box, size=self.size, strength=strength)
         image = self.decode(planes, shape, drawn.window)
         if drawn.steps:
@@ -142,24 +143,24 @@ class Decoder:
             self.fit(image, drawn.window, shape, out=out)
 
     def _letterbox(self, shape):
-        """Height and width of the whole image inside the network's size, and what lies above and left of it."""
+        """Height and width of the whole image inside the network's size, and its offset from the top and left."""
         scale = min(self.size[0] / shape[0], self.size[1] / shape[1])
-        inner = [min(max(1, round(full * scale)), side) for full, side in zip(shape, self.size, strict=True)]
-        return inner, [(side - part) // 2 for side, part in zip(self.size, inner, strict=True)]
+        inner_size = [min(max(1, round(full * scale)), side) for full, side in zip(shape, self.size, strict=True)]
+        return inner_size, [(side - length) // 2 for side, length in zip(self.size, inner_size, strict=True)]
 
 
-def _decoded(content, channels, shape, ratio):
-    jpeg = content[:3] == b"\xff\xd8\xff"
+def _decode_plane(content, channels, shape, ratio):
+    jpeg = is_jpeg(content)
     if jpeg and simplejpeg is not None:
         space = "RGB" if channels == 3 else "GRAY"
         if ratio == 1:
             return simplejpeg.decode_jpeg(content, space)
-        least = [-(-side // ratio) for side in shape]
-        return simplejpeg.decode_jpeg(content, space, min_height=least[0], min_width=least[1])
+        min_size = [-(-side // ratio) for side in shape]
+        return simplejpeg.decode_jpeg(content, space, min_height=min_size[0], min_width=min_size[1])
     flags = _REDUCED[channels][ratio if jpeg else 1] | cv2.IMREAD_IGNORE_ORIENTATION
     image = cv2.imdecode(np.frombuffer(content, np.uint8), flags | cv2.IMREAD_ANYDEPTH)
     if image is None:
-        raise ValueError("OpenCV cannot decode it")
+        raise ValueError("OpenCV cannot decode a stored image; delete the records and call kk.write_records again")
     if image.dtype == np.uint16:
         image = image.astype(np.float32) / 257
     if channels == 3:
@@ -167,13 +168,13 @@ def _decoded(content, channels, shape, ratio):
     return image[..., None]
 
 
-def _cut(image, box):
-    """The whole pixels of a box, one at the least."""
+def _cut_box(image, box):
+    """The whole pixels of a box, at least one."""
     top, left, height, width = (round(edge) for edge in box)
     top, left = min(top, image.shape[0] - 1), min(left, image.shape[1] - 1)
     return image[top : top + max(1, height), left : left + max(1, width)]
 
 
-def _floats(image, size):
+def _resize_float(image, size):
     """The image at a size, float32: what evaluation shows is not rounded."""
     return resize(np.ascontiguousarray(image, np.float32), size)

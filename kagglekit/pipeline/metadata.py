@@ -1,4 +1,4 @@
-"""What the table says of an image beside its pixels: numbers and categories, with gaps and unknown values."""
+"""Metadata columns as inputs of a network: numbers and categories, with missing and unknown values."""
 
 import re
 import warnings
@@ -8,8 +8,8 @@ import numpy as np
 from kagglekit._checks import first_few
 from kagglekit.records.read import read_only
 
-_GAPS = ("", "na", "n/a", "nan", "none", "null")
-MISSING, UNKNOWN, FIRST = 0, 1, 2  # numbers that a category's value can have; the known ones follow
+_MISSING_WORDS = ("", "na", "n/a", "nan", "none", "null")
+MISSING, UNKNOWN, FIRST = 0, 1, 2  # codes of a category; the values that `fit` saw follow
 
 
 class MetadataEncoder:
@@ -20,10 +20,10 @@ class MetadataEncoder:
         categorical: names of columns of categories.
 
     Attributes (after `fit`):
-        means_, deviations_: lists of floats, one for each numeric column, gaps left out; the deviation is 1 where all
-            numbers are equal, so that another one in test is a step and no explosion.
+        means_, deviations_: lists of floats, one for each numeric column, without missing values; the deviation is 1
+            where all numbers are equal, so that a different one in test does not explode.
         vocabularies_: lists of text, one for each categorical column, sorted.
-        sizes_: how many numbers each categorical column's values can have.
+        sizes_: number of codes of each categorical column.
 
     Example:
 
@@ -55,9 +55,9 @@ class MetadataEncoder:
         return self
 
     def transform(self, table):
-        """Return `{"numbers": float32 (rows, columns), "categories": int32 (rows, columns)}`, those that there are.
+        """Return `{"numbers": float32 (rows, columns), "categories": int32 (rows, columns)}`, each if it has columns.
 
-        A gap is NaN among the numbers and 0 among the categories; a category that `fit` did not see is 1.
+        A missing value is NaN among the numbers and 0 among the categories; a category that `fit` did not see is 1.
         """
         arrays = {}
         if self.numeric:
@@ -65,8 +65,8 @@ class MetadataEncoder:
         if self.categorical:
             columns = []
             for name, vocabulary in zip(self.categorical, self.vocabularies_, strict=True):
-                known = {value: number for number, value in enumerate(vocabulary, FIRST)} | {None: MISSING}
-                columns.append([known.get(value, UNKNOWN) for value in _texts(table[name])])
+                codes = {value: number for number, value in enumerate(vocabulary, FIRST)} | {None: MISSING}
+                columns.append([codes.get(value, UNKNOWN) for value in _texts(table[name])])
             arrays["categories"] = np.array(columns, np.int32).T
         return arrays
 
@@ -76,7 +76,7 @@ class MetadataEncoder:
         columns = [pd.to_numeric(table[name], errors="coerce") for name in self.numeric]
         for name, column in zip(self.numeric, columns, strict=True):
             cells = table[name][column.isna() & table[name].notna()].astype(str).str.strip()
-            words = cells[~cells.str.lower().isin(_GAPS)]
+            words = cells[~cells.str.lower().isin(_MISSING_WORDS)]
             if len(words):
                 examples = first_few(sorted(set(words)))
                 warnings.warn(
@@ -91,8 +91,8 @@ class MetadataEncoder:
 def fitted_encoder(records, recipe):
     """Fit an encoder of the columns that a recipe names on all rows of all folds.
 
-    Means, deviations and vocabularies know no label. A category that only the held-out fold has keeps an embedding of
-    zeros, since no row that is trained on has it. The same records give the same encoder: a run need not keep it.
+    Means, deviations and vocabularies use no labels. A category that only the held-out fold has keeps an embedding of
+    zeros, since no training row has it. The same records give the same encoder, so a run does not store it.
 
     Args:
         records: `Records`.
@@ -110,8 +110,8 @@ def fitted_encoder(records, recipe):
     return records.cached(("encoder", *_columns(recipe)), lambda: encoder.fit(_table(records, recipe, records.folds)))
 
 
-def metadata_of(records, recipe, parts):
-    """Return what `MetadataEncoder.transform` gives of some parts, in record order; empty where no column is named.
+def encoded_metadata(records, recipe, parts):
+    """Return `MetadataEncoder.transform` of some parts, in record order; empty where no column is named.
 
     Each part is encoded once; the arrays are read-only.
 
@@ -132,31 +132,31 @@ def metadata_of(records, recipe, parts):
     return read_only({name: np.concatenate([arrays[name] for arrays in encoded]) for name in encoded[0]})
 
 
-def beside(columns, rows, array, name="pixels"):
-    """Return what a network takes of a batch: the array, or a dict of it and of its rows' numbers and categories.
+def with_metadata(columns, rows, array, name="pixels"):
+    """Return a batch as a network takes it: the array, or a dict of it and its rows' numbers and categories.
 
     Args:
-        columns: what `metadata_of` returned.
+        columns: what `encoded_metadata` returned.
         rows: numbers of the batch's rows, or a slice.
         array: of the batch, `(batch, ...)`.
         name: of the array among the network's inputs.
 
     Example:
 
-    >>> beside({}, [1], np.zeros((1, 2)))
+    >>> with_metadata({}, [1], np.zeros((1, 2)))
     array([[0., 0.]])
-    >>> beside({"numbers": np.array([[3.0], [4.0]])}, [1], np.zeros((1, 2)))
+    >>> with_metadata({"numbers": np.array([[3.0], [4.0]])}, [1], np.zeros((1, 2)))
     {'pixels': array([[0., 0.]]), 'numbers': array([[4.]])}
     """
     return {name: array} | {key: values[rows] for key, values in columns.items()} if columns else array
 
 
-def check_pixels_alone(recipe, what):
-    """Raise a ValueError if a recipe names columns, which `what` cannot take."""
+def check_no_metadata(recipe, what):
+    """Raise a ValueError if a recipe names metadata columns, which `what` cannot take."""
     if recipe.metadata:
         raise ValueError(
-            f"{what} is for networks of pixels alone, but the recipe names the columns {list(recipe.metadata)}; use "
-            "one without numeric and categorical"
+            f"{what} is for networks that take pixels only, but the recipe names the columns {list(recipe.metadata)}; "
+            "use a recipe without numeric and categorical"
         )
 
 
@@ -167,11 +167,11 @@ def _columns(recipe):
 def _table(records, recipe, parts):
     import pandas as pd
 
-    known = records.manifest["metadata"]
-    lacking = [name for name in recipe.metadata if name not in known]
-    if lacking:
+    stored = records.manifest["metadata"]
+    missing = [name for name in recipe.metadata if name not in stored]
+    if missing:
         raise ValueError(
-            f"the records in {records.folder} hold no column {first_few(lacking)}, they hold {known}; call "
+            f"the records in {records.folder} hold no column {first_few(missing)}, they hold {stored}; call "
             "kk.write_records with metadata=recipe.metadata"
         )
     index = records.index(parts)
@@ -181,7 +181,7 @@ def _table(records, recipe, parts):
 def _texts(column):
     """The values of a column as text, None where one is missing; 3, 3.0 and "3.0" are the same category.
 
-    pandas writes whole numbers as 3.0 where the column has a gap, as that of train may have and that of test not.
+    pandas writes whole numbers as 3.0 in a column with missing values, which train may have and test not.
     """
     values = [None if value is None or value != value or value == "" else str(value) for value in column.tolist()]
     return [value and re.sub(r"^(-?\d+)\.0+$", r"\1", value) for value in values]

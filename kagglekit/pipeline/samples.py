@@ -1,4 +1,4 @@
-"""Single rows of records as the pipelines show them: for figures and checks, which look at few."""
+"""Single rows of records as the pipelines show them: for figures and checks, which need only a few."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ class Samples:
         parts: a fold's number, a list of them, or `"test"`.
 
     Attributes:
-        index: what `Records.index` says of each row, a dict of arrays.
+        index: columns of `Records.index`, a dict of arrays.
     """
 
     def __init__(self, records, recipe, parts):
@@ -29,11 +29,11 @@ class Samples:
         return len(self._reader)
 
     def spread(self, most):
-        """Return the numbers of at most so many rows, evenly spread: rows often stand class by class."""
+        """Return the numbers of at most so many rows, evenly spread, since rows are often sorted by class."""
         return np.unique(np.linspace(0, len(self) - 1, min(most, len(self))).round().astype(int))
 
     def stored(self, number):
-        """Return a whole image as it is stored, uint8 `(height, width, channels)`; of 16 bits float32 in `[0, 255]`.
+        """Return a whole image as it is stored, uint8 `(height, width, channels)`; float32 in `[0, 255]` if of 16 bits.
 
         A JPEG of more than twice the network's size is reduced while it is decoded.
         """
@@ -57,7 +57,7 @@ class Samples:
             policy: as `kagglekit.augment.draw` takes it.
             rng: `np.random.Generator`.
             strength: factor on the policy's strengths.
-            anywhere: with `short_side_crop`, whether the part that is looked at is drawn, as in training.
+            anywhere: with `short_side_crop`, whether the crop's place is drawn, as in training.
         """
         out = np.empty((*self.decoder.size, self.decoder.channels), np.float32)
         planes, shape = self._planes(number), self._reader.shape(number)
@@ -65,7 +65,7 @@ class Samples:
         return out
 
     def differ(self, image, plain):
-        """Return whether an image is another one than `plain` by more than rounding: by a grey level, of its range."""
+        """Return whether an image differs from `plain` by more than rounding: by a grey level or more."""
         level = max(float(plain.max()), 1) / 255 if self.decoder.deep else 1
         return bool(np.abs(image - plain).max() >= level)
 

@@ -23,7 +23,7 @@ def expected_counts(labels, num_classes, sampling="none", subset=1.0):
         sampling: `"none"`: every row once. `"label_shuffling"`: each class as often as the largest one.
             `"balanced"`: as many rows in all as there are, each class equally often. `"square_root"`: the same, classes
             in proportion to the root of their size. Or a dict: class number -> factor, 1 for the classes not named.
-        subset: share of that, more than 0 and at most 1: a random, stratified part of the rows in each epoch.
+        subset: factor on these counts, more than 0 and at most 1: a random, stratified part of the rows in each epoch.
 
     Returns:
         float64 array `(rows,)`.
@@ -40,8 +40,8 @@ def expected_counts(labels, num_classes, sampling="none", subset=1.0):
     if not 0 < subset <= 1:
         raise ValueError(f"expected subset of more than 0 and at most 1, got {subset}")
     if isinstance(sampling, dict):
-        strange = [number for number in sampling if not 0 <= number < num_classes]
-        if strange or any(factor < 0 for factor in sampling.values()):
+        unknown = [number for number in sampling if not 0 <= number < num_classes]
+        if unknown or any(factor < 0 for factor in sampling.values()):
             raise ValueError(f"expected factors of 0 or more for classes 0 to {num_classes - 1}, got {sampling}")
     else:
         check_choice("sampling", sampling, CHOICES["sampling"])
@@ -50,13 +50,13 @@ def expected_counts(labels, num_classes, sampling="none", subset=1.0):
     if np.ndim(labels) != 1 or not np.issubdtype(np.asarray(labels).dtype, np.integer):
         raise ValueError(f"sampling {sampling!r} needs one class a row; use 'none' for this task")
     counts = np.bincount(labels, minlength=num_classes).astype(np.float64)
-    there = counts > 0
+    present = counts > 0
     if isinstance(sampling, dict):
         per_class = np.array([sampling.get(number, 1.0) for number in range(num_classes)]) * counts
     elif sampling == "label_shuffling":
-        per_class = np.where(there, counts.max(), 0)
+        per_class = np.where(present, counts.max(), 0)
     elif sampling == "balanced":
-        per_class = np.where(there, rows / there.sum(), 0)
+        per_class = np.where(present, rows / present.sum(), 0)
     else:
         per_class = rows * np.sqrt(counts) / np.sqrt(counts).sum()
     return subset * (per_class / np.maximum(counts, 1))[labels]
@@ -67,8 +67,8 @@ def epoch_counts(expected, labels, seed, epoch):
 
     Args:
         expected: what `expected_counts` returned.
-        labels: class numbers `(rows,)`; rows of a class lie side by side, so that each class's sum is exact within one.
-        seed, epoch: integers; they choose which rows get the one more.
+        labels: class numbers `(rows,)`; rows are counted class by class, so that each class's sum is exact within one.
+        seed, epoch: integers; they choose which rows are rounded up.
 
     Returns:
         int64 array `(rows,)`, in sum `epoch_rows(expected)`.
@@ -87,7 +87,7 @@ def epoch_counts(expected, labels, seed, epoch):
 
 
 def epoch_rows(expected):
-    """Return the number of rows in an epoch: the expectations' sum, rounded."""
+    """Return the number of rows in an epoch: the sum of the expected counts, rounded."""
     return max(1, round(float(np.sum(expected))))
 
 
@@ -130,5 +130,7 @@ def class_factors(sampling, class_names):
         return sampling
     unknown = [name for name in sampling if name not in class_names]
     if unknown:
-        raise ValueError(f"sampling names classes that are not there: {first_few(unknown)}")
+        raise ValueError(
+            f"sampling names classes that are not there: {first_few(unknown)}; the classes are {first_few(class_names)}"
+        )
     return {class_names.index(name): float(factor) for name, factor in sampling.items()}

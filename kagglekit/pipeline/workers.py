@@ -1,4 +1,4 @@
-"""Processes that do pieces of work for this one, where nobody waits for the interpreter's lock.
+"""Worker processes, which need not wait for this process's GIL.
 
 They are started by a plain command line, so a notebook or a script needs no `if __name__ == "__main__"`, they load no
 TensorFlow, and they end with the process that started them. Handing work over takes a tenth of a millisecond, where
@@ -8,7 +8,7 @@ Google's grain 0.2.18 (Apache-2.0) could read and decode in their place: it maps
 `mp_prefetch` starts new processes for each pass over the data, 4 s before the first batch against 0.2 s of these, which
 stay, and it copies batches, which here are written into memory that is shared and used again. 720 photographs augmented
 at 224x224 by the same function in two processes: 180 images/s against 410 after the first batch, the median of three
-alternating passes on two busy cores. It has no wheels for Macs of Intel's.
+alternating passes on two busy cores. It has no wheels for Intel Macs.
 """
 
 import atexit
@@ -29,7 +29,7 @@ _START = (
 
 
 class Workers:
-    """A few processes that call functions.
+    """A few worker processes that call functions.
 
     Args:
         count: number of processes; they start when they are first needed.
@@ -44,25 +44,25 @@ class Workers:
         """Call a function of a module with plain arguments in another process and return what it returns.
 
         Raises:
-            RuntimeError: if the process has ended.
-            as the function.
+            RuntimeError: if the worker has ended.
+            Exception: what the function raises.
         """
         process = self._take()
         try:
             pickle.dump((function, arguments), process.stdin, protocol=5)
             process.stdin.flush()
-            worked, result = pickle.load(process.stdout)
+            succeeded, result = pickle.load(process.stdout)
         except (EOFError, OSError) as error:
             process.kill()
             code = process.wait()
             with self._lock:
                 self._left += 1  # the next call starts another
             raise RuntimeError(
-                f"a process that makes batches ended with exit code {code}. -9 means that memory ran out: use a "
-                "smaller batch_size, or parallel_calls=1 for none such"
+                f"a worker process ended with exit code {code}. -9 means that memory ran out: use a smaller "
+                "batch_size, or parallel_calls=1, which needs no workers"
             ) from error
         self._idle.put(process)
-        if not worked:
+        if not succeeded:
             raise result
         return result
 
@@ -92,10 +92,10 @@ def shared_workers(count):
 
 
 def serve():
-    """Do what the process at the other end asks for, until it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupted cell is not the end of the workers
+    """In a worker: answer the calls of the process that started it, until that process ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # interrupting a notebook's cell must not end the workers
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints is no answer
+    os.dup2(2, 1)  # what a library prints must not mix with the answers
     while True:
         try:
             function, arguments = pickle.load(requests)

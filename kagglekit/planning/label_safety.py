@@ -6,7 +6,7 @@ from tqdm.auto import tqdm
 
 from kagglekit.augment import OPS, check_policy
 from kagglekit.inference.traced import inference
-from kagglekit.pipeline.metadata import check_pixels_alone
+from kagglekit.pipeline.metadata import check_no_metadata
 from kagglekit.pipeline.samples import Samples
 
 _TRIES = 16  # draws until an op that is applied by chance changes the image
@@ -46,7 +46,7 @@ def label_safety(run, *, policy=None, fold=None, rows=500, seed=0):
     recipe, info = run.recipe, run.info
     if not run.task.one_label:
         raise ValueError(f"label_safety needs one label a row, but {run.name} has the task {run.task!r}")
-    check_pixels_alone(recipe, "label_safety")
+    check_no_metadata(recipe, "label_safety")
     fold = run.finished_folds[0] if fold is None and run.finished_folds else fold
     if fold not in run.finished_folds:
         raise ValueError(f"{run.name} has no network of fold {fold}; finished folds: {run.finished_folds}")

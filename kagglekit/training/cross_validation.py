@@ -11,7 +11,7 @@ from kagglekit._files import source_hash, written_whole
 from kagglekit._parallel import worker_processes
 from kagglekit.competition.tables import row_folds
 from kagglekit.models.keras_graph import precision
-from kagglekit.pipeline.metadata import check_pixels_alone
+from kagglekit.pipeline.metadata import check_no_metadata
 from kagglekit.records.write import records_of
 from kagglekit.runs.runs import adopt_folds, open_run
 from kagglekit.training.fold_trainer import train_fold
@@ -63,7 +63,7 @@ def cross_validate(comp, folds, recipe, *, build_model=None, fold_numbers=None, 
     """
     folds = row_folds(comp, folds)
     if build_model:
-        check_pixels_alone(recipe, "build_model")
+        check_no_metadata(recipe, "build_model")
     records = records_of(comp, folds, recipe)
     return train_on(records, comp, folds, recipe, build_model=build_model, fold_numbers=fold_numbers, parent=parent)
 

@@ -175,9 +175,9 @@ def test_training_sees_each_row_as_often_as_the_sampling_says(records, knobs):
 
 def test_the_copies_of_a_row_are_augmented_each_in_its_own_way(records):
     recipe = RECIPE.replace(sampling="label_shuffling", policy=[["noise", 8]])
-    make_images = [image.numpy().tobytes() for images, _ in kk.train_dataset(records, recipe, [0, 1], epochs=1)
-                for image in images]  # fmt: skip
-    assert len(set(make_images)) > 0.9 * len(make_images) > ROWS
+    images = [image.numpy().tobytes() for batch, _ in kk.train_dataset(records, recipe, [0, 1], epochs=1)
+              for image in batch]  # fmt: skip
+    assert len(set(images)) > 0.9 * len(images) > ROWS
 
 
 @pytest.mark.parametrize("sampling", ["none", "label_shuffling"])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import kagglekit as kk
-from kagglekit.pipeline.metadata import fitted_encoder, metadata_of
+from kagglekit.pipeline.metadata import encoded_metadata, fitted_encoder
 from kagglekit.records import read, write
 
 
@@ -55,7 +55,7 @@ def test_each_sidecar_is_read_once_and_what_it_says_cannot_be_changed(records, s
         index = records.index(parts)
         assert not any(array.flags.writeable for array in index.values())
         index.clear()  # the dict is the caller's own
-        assert not metadata_of(records, recipe, parts)["categories"].flags.writeable
+        assert not encoded_metadata(records, recipe, parts)["categories"].flags.writeable
     assert set(sidecars.values()) == {1}
     assert len(sidecars) == len(list(records.folder.glob("*.npz")))
 
@@ -67,7 +67,7 @@ def test_columns_are_encoded_the_same_alone_and_together(records):
     numbers = {"": 0, "arm": 2, "leg": 3}
     for parts in (1, [0, 1, 2], "test"):
         sites = records.table(parts)["site"]
-        assert metadata_of(records, recipe, parts)["categories"].tolist() == [[numbers[site]] for site in sites]
+        assert encoded_metadata(records, recipe, parts)["categories"].tolist() == [[numbers[site]] for site in sites]
 
 
 def test_what_is_cached_does_not_travel_to_other_processes(records):

@@ -13,7 +13,7 @@ from kagglekit.deploy.export import check_export
 from kagglekit.inference.traced import inference, predict_rows
 from kagglekit.models.backbones import build_backbone
 from kagglekit.models.keras_graph import seeds_from
-from kagglekit.pipeline.metadata import fitted_encoder, metadata_of
+from kagglekit.pipeline.metadata import encoded_metadata, fitted_encoder
 from kagglekit.records.write import records_of
 from kagglekit.training import progress
 from kagglekit.training.fold_trainer import train_fold
@@ -125,7 +125,7 @@ def test_each_row_of_a_batch_has_its_own_cells(comp, folds, recipe, named):
     recipe = recipe.replace(numeric=(), categorical=()).replace(**named)
     records = records_of(comp, folds, recipe)
     plain = records_of(comp, folds, kk.Recipe(record_size=16))
-    expected = metadata_of(records, recipe, [0, 1])
+    expected = encoded_metadata(records, recipe, [0, 1])
     assert set(expected) == {{"numeric": "numbers", "categorical": "categories"}[kind] for kind in named}
     lines = [inputs for inputs, _, _ in kk.eval_dataset(records, recipe, [0, 1])]
     for name, values in expected.items():
@@ -150,7 +150,7 @@ def test_categories_that_training_never_saw_say_nothing(run, folds, comp):
     values = run.model(held_out).get_layer("category0_embedding").get_weights()[0]
     assert [bool(row.any()) for row in values[1:]] == [False, True, True, True, False]  # unknown, then the vocabulary
     assert run.model(1 - held_out).get_layer("category0_embedding").get_weights()[0][5].any()
-    found = metadata_of(records, run.recipe, "test")
+    found = encoded_metadata(records, run.recipe, "test")
     assert np.isnan(found["numbers"][:, 0]).tolist() == [True] + [False] * (TEST - 1)
     assert found["categories"][:3, 0].tolist() == [0, 1, 1]
 
@@ -221,7 +221,7 @@ def test_what_takes_pixels_alone_says_so(comp, folds, recipe, run):
         lambda: kk.label_safety(run, policy="light"),
     ):
         with pytest.raises(
-            ValueError, match=r"networks of pixels alone, .* columns \['age', 'site'\]; use one without"
+            ValueError, match=r"networks that take pixels only, .* columns \['age', 'site'\]; use a recipe without"
         ):
             call()
 

@@ -7,7 +7,7 @@ import numpy as np
 from kagglekit._random import CACHED_ORDER, epoch_generator
 from kagglekit.inference.features import FeatureStore
 from kagglekit.inference.traced import predict_features
-from kagglekit.pipeline.metadata import beside, metadata_of
+from kagglekit.pipeline.metadata import encoded_metadata, with_metadata
 from kagglekit.pipeline.sampling import class_factors, class_weights, epoch_counts, expected_counts
 from kagglekit.training.setup import REFIT
 
@@ -43,7 +43,7 @@ class CachedRows:
         self.targets = records.task.one_hot(self.labels, classes)
         self._sampling = class_factors(recipe.sampling, records.class_names)
         self.expected = expected_counts(self.labels, classes, self._sampling, recipe.subset)
-        self._columns = metadata_of(records, recipe, parts)
+        self._columns = encoded_metadata(records, recipe, parts)
         features = FeatureStore(extractor, records, recipe, store)
         seen = ["identity", *range(passes if recipe.augment_strength else 0)]
         self.views = [features.read(parts, view) for view in seen]
@@ -80,7 +80,7 @@ class CachedRows:
                 chosen = order[start : start + size]
                 seen = zip(views[start : start + size], chosen, strict=True)
                 features = np.stack([self.views[view][row] for view, row in seen]).astype(np.float32)
-                batch = beside(self._columns, chosen, features, "features"), self.targets[chosen]
+                batch = with_metadata(self._columns, chosen, features, "features"), self.targets[chosen]
                 yield batch if weights is None else (*batch, weights[chosen])
 
     def predict(self, infer, fold):
