@@ -1,11 +1,11 @@
-"""A network as one traced function, and every row of a dataset through it."""
+"""A network as one traced function, and the prediction of every row of a dataset by it."""
 
 import numpy as np
 import tensorflow as tf
 
 from kagglekit.pipeline.metadata import with_metadata
 
-_VALUES = 2**22  # of features a step: 16 MB
+_FEATURES_PER_STEP = 2**22  # 16 MB
 
 
 def inference(model):
@@ -13,7 +13,7 @@ def inference(model):
     if len(model.inputs) == 1:
         spec = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
     else:  # pixels and metadata
-        spec = {name: tf.TensorSpec((None, *part.shape[1:]), part.dtype) for name, part in model.input.items()}
+        spec = {name: tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype) for name, tensor in model.input.items()}
     return tf.function(lambda inputs: model(inputs, training=False), input_signature=[spec])
 
 
@@ -27,23 +27,23 @@ def predict_rows(infer, dataset):
     Returns:
         `(probabilities, labels, image_ids)`: float32 `(rows, classes)`, int64 `(rows,)` and text `(rows,)`.
     """
-    parts = [(infer(images).numpy(), labels.numpy(), ids.numpy()) for images, labels, ids in dataset]
-    probabilities, labels, ids = (np.concatenate(part) for part in zip(*parts, strict=True))
+    batches = [(infer(images).numpy(), labels.numpy(), ids.numpy()) for images, labels, ids in dataset]
+    probabilities, labels, ids = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))
     return probabilities, labels, np.char.decode(ids.astype(bytes), "utf-8")
 
 
 def predict_features(infer, features, columns):
-    """Predict rows from what the lower half of a network gave.
+    """Predict rows with the upper half of a network, from the output of the lower half.
 
     Args:
-        infer: what `inference` returned for the upper half.
+        infer: what `inference(upper)` returned.
         features: float16 or float32 array `(rows, *shape)`.
-        columns: metadata of the rows, as `encoded_metadata` gives them.
+        columns: metadata of the rows, as `encoded_metadata` returns them.
 
     Returns:
         float32 array `(rows, classes)`.
     """
-    step = max(1, _VALUES // int(np.prod(features.shape[1:])))
-    parts = [slice(start, start + step) for start in range(0, len(features), step)]
-    seen = (with_metadata(columns, part, features[part].astype(np.float32), "features") for part in parts)
-    return np.concatenate([infer(each).numpy() for each in seen])
+    step = max(1, _FEATURES_PER_STEP // int(np.prod(features.shape[1:])))
+    slices = [slice(start, start + step) for start in range(0, len(features), step)]
+    batches = (with_metadata(columns, rows, features[rows].astype(np.float32), "features") for rows in slices)
+    return np.concatenate([infer(batch).numpy() for batch in batches])

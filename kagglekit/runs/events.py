@@ -14,11 +14,11 @@ def write_events(path, history):
     """Write the numbers of a history as TensorBoard's scalars, with the epoch as their step.
 
     Done once, from the finished table, so that a fold that was interrupted and resumed has one curve without
-    repeated steps. The wall-clock times of the events are worked out from the epochs' `seconds`.
+    repeated steps. The wall-clock times of the events follow from the epochs' `seconds`.
 
     Args:
         path: the file.
-        history: DataFrame with a line per epoch: `epoch` (from 1), `seconds` and any other numbers; NaN is left out.
+        history: DataFrame with a row per epoch: `epoch` (from 1), `seconds` and any other numbers; NaN is left out.
 
     Raises:
         OSError: if the file cannot be written.
@@ -28,14 +28,14 @@ def write_events(path, history):
         https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/framework/summary.proto
     """
     numbers = history.select_dtypes("number").drop(columns=["fold", "epoch"], errors="ignore")
-    ended = time.time() - history["seconds"].sum() + history["seconds"].cumsum()
-    first = float(ended.iloc[0] - history["seconds"].iloc[0])
-    events = [tf.compat.v1.Event(wall_time=first, file_version="brain.Event:2")]
-    for at, epoch, line in zip(ended, history["epoch"], numbers.to_dict("records"), strict=True):
+    end_times = time.time() - history["seconds"].sum() + history["seconds"].cumsum()
+    start_time = float(end_times.iloc[0] - history["seconds"].iloc[0])
+    events = [tf.compat.v1.Event(wall_time=start_time, file_version="brain.Event:2")]
+    for end_time, epoch, row in zip(end_times, history["epoch"], numbers.to_dict("records"), strict=True):
         values = [
             tf.compat.v1.Summary.Value(tag=name, simple_value=value)
-            for name, value in line.items()
+            for name, value in row.items()
             if np.isfinite(value)
         ]
-        events.append(tf.compat.v1.Event(wall_time=at, step=epoch, summary=tf.compat.v1.Summary(value=values)))
+        events.append(tf.compat.v1.Event(wall_time=end_time, step=epoch, summary=tf.compat.v1.Summary(value=values)))
     path.write_bytes(b"".join(frame(event.SerializeToString()) for event in events))

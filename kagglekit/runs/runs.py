@@ -1,4 +1,4 @@
-"""A run on disk: what was asked, what each fold gave, and where to go on."""
+"""A run on disk: its recipe, the results of its folds, and where to resume."""
 
 import dataclasses
 import datetime
@@ -21,21 +21,21 @@ from kagglekit.tasks import find_task
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Run:
-    """A cross-validated training run. Made by `kk.cross_validate`, found again by `kk.list_runs`.
+    """A cross-validated training run, made by `kk.cross_validate` and listed by `kk.list_runs`.
 
-    The folder holds `recipe.yaml`, `environment.json`, `run.json`, one folder a finished fold (`model.keras`,
+    The folder holds `recipe.yaml`, `environment.json`, `run.json`, one folder per finished fold (`model.keras`,
     `oof.npz`, `history.csv` and the same for TensorBoard), `predictions/` and, after `kk.refit`, `refit/`. A fold's
     folder appears when the fold is complete.
 
-    What `run.json` says of other folders is relative, so a workspace may be moved or copied as a whole.
+    Paths in `run.json` are relative, so a workspace may be moved or copied as a whole.
 
     Args:
-        folder: where the run lies, a path or text.
-        metric: name or `Metric` that `score` is of. Defaults to the one that the run was trained for, which must be
-            given if it is one of your own: files hold its name alone.
+        folder: folder of the run, a `Path` or string.
+        metric: name or `Metric` that `score` computes. Defaults to the one that the run was trained for, which must be
+            given if it is one of your own: the files hold only its name.
 
     Raises:
-        FileNotFoundError: if the folder is not that of a run.
+        FileNotFoundError: if the folder does not hold a run.
     """
 
     folder: Path
@@ -58,34 +58,37 @@ class Run:
 
     @cached_property
     def info(self):
-        """What `run.json` says, which never changes.
+        """The content of `run.json`, which never changes.
 
-        `competition`, `class_names`, `task`, `metric`, `precision`, `folds` (numbers), `model`, `pixels` (hash of
-        the records), `workspace` (of the competition, seen from the run's folder) and `records` (seen from there).
+        `competition`, `hash` (of all but `folds`), `class_names`, `task`, `metric`, `precision`, `folds` (numbers),
+        `model`, `pixels` (hash of the records), `workspace` (of the competition, relative to the run's folder) and
+        `records` (relative to the workspace).
         """
         return read_json(self.folder / "run.json")
 
     @property
     def _folders(self):
-        """The competition's folders: those that the run lies in, wherever they were moved, else the workspace's."""
-        near = _paths.Folders(Path(os.path.normpath(self.folder / self.info["workspace"])))
-        chosen = _paths.folders_of(self.info["competition"])
-        there = [folders for folders in (near, chosen) if (folders.root / self.info["records"]).is_dir()]
-        return there[0] if there else near
+        """The competition's folders: those around the run, wherever they were moved, else those of the workspace."""
+        beside_run = _paths.Folders(Path(os.path.normpath(self.folder / self.info["workspace"])))
+        configured = _paths.folders_of(self.info["competition"])
+        with_records = [
+            folders for folders in (beside_run, configured) if (folders.root / self.info["records"]).is_dir()
+        ]
+        return with_records[0] if with_records else beside_run
 
     def records(self):
         """Open the `Records` that the run was trained on.
 
         Raises:
             FileNotFoundError: if they are not in the run's workspace.
-            ValueError: if they hold other rows or pixels by now.
+            ValueError: if their rows or pixels have changed.
         """
         folder = self._folders.root / self.info["records"]
         if not (folder / "manifest.json").is_file():
             raise FileNotFoundError(
                 f"the records of {self.name} are not in {folder}; copy that folder from the workspace where the run "
-                "was trained, or let kk.cross_validate(comp, folds, run.recipe) write it again: it trains no finished "
-                "fold again"
+                "was trained, or let kk.cross_validate(comp, folds, run.recipe) write it again: finished folds are not "
+                "trained again"
             )
         records = open_records(folder)
         if records.hash != self.info["pixels"]:
@@ -108,7 +111,7 @@ class Run:
         return self.finished_folds == self.info["folds"]
 
     def model(self, fold):
-        """Load the network of a fold, or `"refit"`: from what `eval_dataset` gives with its recipe to probabilities."""
+        """Load the network of a fold, or `"refit"`: from batches of `eval_dataset` to probabilities."""
         import keras
 
         return keras.saving.load_model(self.model_file(fold), compile=False, safe_mode=True)
@@ -121,10 +124,9 @@ class Run:
         """
         path = self.fold_folder(fold) / "model.keras"
         if not path.is_file():
-            found = "call kk.refit(run)" if fold == "refit" else f"finished folds: {self.finished_folds}"
-            raise FileNotFoundError(
-                f"{self.name} has no model of {fold if fold == 'refit' else f'fold {fold}'}; {found}"
-            )
+            hint = "call kk.refit(run)" if fold == "refit" else f"finished folds: {self.finished_folds}"
+            trained_as = "the refit" if fold == "refit" else f"fold {fold}"
+            raise FileNotFoundError(f"{self.name} has no model of {trained_as}; {hint}")
         return path
 
     def oof_arrays(self):
@@ -133,20 +135,20 @@ class Run:
         `image_ids` and `folds` `(rows,)`, `labels` (class numbers, or targets `(rows, classes)`) and `probabilities`
         `(rows, classes)`, float32.
         """
-        parts = []
+        fold_arrays = []
         for fold in self.finished_folds:
             with np.load(self.fold_folder(fold) / "oof.npz", allow_pickle=False) as stored:
-                parts.append(dict(stored) | {"folds": np.full(len(stored["image_ids"]), fold)})
-        if not parts:
-            raise FileNotFoundError(f"{self.folder} has no finished fold yet; start kk.cross_validate again to go on")
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+                fold_arrays.append(dict(stored) | {"folds": np.full(len(stored["image_ids"]), fold)})
+        if not fold_arrays:
+            raise FileNotFoundError(f"{self.folder} has no finished fold yet; call kk.cross_validate again to resume")
+        return {name: np.concatenate([arrays[name] for arrays in fold_arrays]) for name in fold_arrays[0]}
 
     @property
     def oof(self):
         """Out-of-fold predictions of the finished folds, a DataFrame.
 
         It has `image_id`, `fold`, `label`, `predicted` and one column of probabilities per class; for another task than
-        one label a row numbers per class, and columns `true <class>` in place of `label` and `predicted`.
+        one label per row it has numbers per class, and columns `true <class>` in place of `label` and `predicted`.
         """
         arrays = self.oof_arrays()
         columns = self.task.oof_columns(self.info["class_names"], arrays["labels"], arrays["probabilities"])
@@ -159,7 +161,7 @@ class Run:
 
     @property
     def metric(self):
-        """The `Metric` that `score` is of."""
+        """The `Metric` that `score` computes."""
         return self._metric or self.trained_metric
 
     @property
@@ -167,14 +169,14 @@ class Run:
         """The `Metric` that the run was trained for: `history` has its values, early stopping went by it.
 
         Raises:
-            ValueError: if it is nobody's built-in and was not given.
+            ValueError: if it is not a built-in metric and was not given.
         """
         name = self.info["metric"]
         if self._metric == name:
             return self._metric
         if name not in metrics.METRICS:
             raise ValueError(
-                f"{self.name} was trained for {name!r}, a metric of your own, of which a run stores the name alone; "
+                f"{self.name} was trained for {name!r}, a metric of your own, of which a run stores only the name; "
                 f"open it with kk.Run({str(self.folder)!r}, metric=...)"
             )
         return metrics.METRICS[name]
@@ -188,9 +190,9 @@ class Run:
     def scores(self):
         """Return the metric of each finished fold: `{fold: score}`."""
         arrays = self.oof_arrays()
-        chosen = {int(fold): arrays["folds"] == fold for fold in np.unique(arrays["folds"])}
+        rows_of = {int(fold): arrays["folds"] == fold for fold in np.unique(arrays["folds"])}
         return {
-            fold: self._score(arrays["labels"][rows], arrays["probabilities"][rows]) for fold, rows in chosen.items()
+            fold: self._score(arrays["labels"][rows], arrays["probabilities"][rows]) for fold, rows in rows_of.items()
         }
 
     @property
@@ -222,10 +224,10 @@ class Run:
     def _repr_html_(self):
         scores = self.scores() if self._can_score else {}
         rows = "".join(f"<tr><td>{fold}</td><td>{score:.4f}</td></tr>" for fold, score in scores.items())
-        following = "kk.predict(run)" if self.complete else "kk.cross_validate(comp, folds, recipe) to go on"
+        next_call = "kk.predict(run)" if self.complete else "kk.cross_validate(comp, folds, recipe) to resume"
         return (
             f"<b>{self!r}</b><table><tr><th>fold</th><th>{self._metric or self.info['metric']}</th></tr>{rows}</table>"
-            f"<code>{self.folder}</code><br>Next: <code>{following}</code>"
+            f"<code>{self.folder}</code><br>Next: <code>{next_call}</code>"
         )
 
 
@@ -236,7 +238,7 @@ def list_runs(comp):
         comp: a `Competition`.
 
     Returns:
-        List of `Run`, whose scores are of the competition's metric. Unfinished ones are left out; calling
+        List of `Run`, whose scores are of the competition's metric. Unfinished runs are left out; calling
         `kk.cross_validate` again finishes them.
     """
     folders = sorted(comp.folders.runs.glob("*/run.json"))
@@ -255,24 +257,24 @@ def best_run(comp):
     return runs[comp.metric.best([run.score for run in runs])]
 
 
-def open_run(comp, folds, recipe, records, *, model_key=None, parent=None, fold_numbers=None):
-    """Make the folder of a run, or find the one that did the same; writes what was asked before anything is trained.
+def open_run(comp, folds, recipe, records, *, model_hash=None, parent=None, fold_numbers=None):
+    """Make the folder of a run before anything is trained, or open the one of an equal run.
 
     Args:
-        comp, folds, recipe, records: what is trained on.
-        model_key: text that names a network of the user's own. Defaults to the recipe's backbone.
+        comp, folds, recipe, records: as in `kagglekit.training.cross_validation.train_on`.
+        model_hash: hash of the function that builds a custom network. Defaults to the recipe's backbone.
         parent: folder of runs. Defaults to `runs` in the competition's workspace.
         fold_numbers: folds to train. Defaults to all.
 
-    Keras's global dtype policy is part of what a run is: under `mixed_bfloat16` the same recipe is another run.
+    Keras's global dtype policy is part of a run's hash: under `mixed_bfloat16` the same recipe is another run.
     """
     import keras
 
     precision = keras.config.dtype_policy().name
-    numbers = sorted(int(fold) for fold in folds.unique()) if fold_numbers is None else list(fold_numbers)
-    ops = check_policy(recipe.policy)  # what the name of a policy stands for may change
-    run_hash = content_hash([recipe.hash, ops, comp.metric.key, records.hash, model_key, precision])
-    folder = Path(parent or comp.folders.runs) / f"{recipe.name}-{content_hash([run_hash, numbers])}"
+    chosen_folds = sorted(int(fold) for fold in folds.unique()) if fold_numbers is None else list(fold_numbers)
+    policy_ops = check_policy(recipe.policy)  # the ops behind the name of a policy may change
+    run_hash = content_hash([recipe.hash, policy_ops, comp.metric.key, records.hash, model_hash, precision])
+    folder = Path(parent or comp.folders.runs) / f"{recipe.name}-{content_hash([run_hash, chosen_folds])}"
     if not (folder / "run.json").is_file():
         with written_whole(folder) as temporary:
             temporary.mkdir(parents=True)
@@ -287,18 +289,18 @@ def open_run(comp, folds, recipe, records, *, model_key=None, parent=None, fold_
                     "task": str(comp.task),
                     "metric": str(comp.metric),
                     "precision": precision,
-                    "folds": numbers,
+                    "folds": chosen_folds,
                     "workspace": _relative(comp.workspace, folder),
                     "records": _relative(records.folder, comp.workspace),
                     "pixels": records.hash,
-                    "model": model_key or recipe.backbone,
+                    "model": model_hash or recipe.backbone,
                 },
             )
     return Run(folder, metric=comp.metric)
 
 
 def _relative(path, start):
-    """The path as it is seen from `start`, with forward slashes; whole where no relative one leads there."""
+    """Return the path relative to `start`, with forward slashes; the absolute path where there is no relative one."""
     try:
         return Path(os.path.relpath(path, start)).as_posix()
     except ValueError:  # another drive of Windows
@@ -306,9 +308,9 @@ def _relative(path, start):
 
 
 def adopt_folds(comp, run):
-    """Copy into a run the folds that another one of the same recipe, rows and network has finished.
+    """Copy into a run the folds that another run of the same recipe, rows and network has finished.
 
-    A trial of a study and the run of the recipe that it found share folds, and a fold does not depend on the others.
+    A tuning trial and a later run of its recipe have folds in common, and a fold does not depend on the others.
     """
     for path in sorted([*comp.folders.runs.glob("*/run.json"), *comp.folders.tuning.glob("*/runs/*/run.json")]):
         other = Run(path.parent)
@@ -320,7 +322,7 @@ def adopt_folds(comp, run):
 
 
 def describe_environment():
-    """Return what the bits of a run depend on: versions, machine, thread counts; and when it began."""
+    """Return what the bits of a run depend on (versions, machine, thread counts), and when it began."""
     import tensorflow as tf
 
     return {

@@ -12,7 +12,7 @@ from kagglekit.training.progress import advance, describe, title
 
 
 class Progress(keras.callbacks.Callback):
-    """Move the progress bar on by a step per batch, and stop with a clear error when the loss is not a number.
+    """Move the progress bar on by a step per batch, and stop with a clear error when the loss is NaN or infinite.
 
     Args:
         stage: name of the stage.
@@ -37,14 +37,14 @@ class Progress(keras.callbacks.Callback):
 
 
 class Reseed(keras.callbacks.Callback):
-    """Give dropout and its like seeds that follow from the run's seed, the fold and the epoch alone.
+    """Give dropout and other random layers seeds that follow from the run's seed, the fold and the epoch alone.
 
-    Keras saves the state of its seed generators neither in `.keras` nor in `.weights.h5`; drawn again for each epoch,
-    training goes on after an interruption as it would have without one.
+    Keras saves the state of its seed generators neither in `.keras` nor in `.weights.h5`. Since it is set anew for each
+    epoch, training resumes after an interruption exactly as it would have continued without one.
 
     Args:
         seed: integer, 0 or more.
-        fold: the number that stands for the fold in seeds.
+        fold: the number of the fold in seeds, see `seed_of`.
     """
 
     def __init__(self, seed, fold):
@@ -52,35 +52,35 @@ class Reseed(keras.callbacks.Callback):
         self.seed, self.fold = seed, fold
 
     def on_epoch_begin(self, epoch, logs=None):
-        states = [variable for variable in self.model.variables if variable.path.endswith("seed_generator_state")]
-        for number, variable in enumerate(states):
-            drawn = np.random.SeedSequence([self.seed, self.fold, epoch, number]).generate_state(2)
-            variable.assign(drawn.astype(variable.dtype))
+        seed_states = [variable for variable in self.model.variables if variable.path.endswith("seed_generator_state")]
+        for position, variable in enumerate(seed_states):
+            state = np.random.SeedSequence([self.seed, self.fold, epoch, position]).generate_state(2)
+            variable.assign(state.astype(variable.dtype))
 
 
 class HeldOut(keras.callbacks.Callback):
-    """Predict the validation fold after each epoch, score it by the exact metric, keep the best weights if asked to.
+    """Predict and score the validation fold after each epoch by the exact metric; with patience keep the best weights.
 
     Args:
         setup: the `Setup` whose metric scores.
-        predict: function without arguments that returns `(probabilities, labels, image_ids)` of the fold; of no rows,
-            where all are trained on.
+        predict: function without arguments that returns `(probabilities, labels, image_ids)` of the fold; arrays
+            without rows where all rows are trained on.
         stage: name of the stage, for the history.
-        patience: stop after so many epochs without a better metric and go back to the best weights; 0 keeps the last,
-            and so does a fold whose labels do not define the metric.
+        patience: stop after this many epochs without a better metric and return to the best weights; 0 keeps the last
+            weights, as does a fold whose labels do not define the metric.
 
     Attributes:
         rows: history of the stage, a row for each epoch.
         last: predictions after the last epoch or, with patience, the best.
         best: score of the best epoch, or None.
-        weights: of the network after it.
+        weights: weights of the network after that epoch.
         ended: whether the metric has not become better for `patience` epochs.
     """
 
     def __init__(self, setup, predict, stage, *, patience=0):
         super().__init__()
         self.setup, self.predict, self.stage, self.patience = setup, predict, stage, patience
-        self.rows, self.last, self.best, self.weights, self._since = [], None, None, [], 0
+        self.rows, self.last, self.best, self.weights, self._epochs_since_best = [], None, None, [], 0
 
     def on_epoch_begin(self, epoch, logs=None):
         self._started = time.monotonic()
@@ -101,13 +101,14 @@ class HeldOut(keras.callbacks.Callback):
             self.last = probabilities
         # A fold in which the metric is not defined keeps its last epoch
         elif self.best is None or np.isnan(self.best) or self.setup.metric.better(score, self.best):
-            self.last, self.best, self.weights, self._since = probabilities, score, self.model.get_weights(), 0
+            self.last, self.best, self.weights = probabilities, score, self.model.get_weights()
+            self._epochs_since_best = 0
         else:
-            self._since += 1
+            self._epochs_since_best += 1
 
     @property
     def ended(self):
-        return bool(self.patience) and self._since >= self.patience
+        return bool(self.patience) and self._epochs_since_best >= self.patience
 
     def arrays(self):
         """Return the arrays that `resume` needs, a dict of lists."""
@@ -115,26 +116,26 @@ class HeldOut(keras.callbacks.Callback):
 
     def values(self):
         """Return the plain values that `resume` needs, a dict."""
-        return {"rows": self.rows, "best": self.best, "since": self._since}
+        return {"rows": self.rows, "best": self.best, "since": self._epochs_since_best}
 
     def resume(self, arrays, values):
-        """Go on from what `arrays` and `values` returned."""
-        self.rows, self.best, self._since = list(values["rows"]), values["best"], values["since"]
+        """Restore what `arrays` and `values` returned."""
+        self.rows, self.best, self._epochs_since_best = list(values["rows"]), values["best"], values["since"]
         self.last, self.weights = arrays["last"][0], arrays.get("best", [])
 
 
 def swap_averages(momentum, *, resumed):
-    """Return the callbacks that put the moving average of the weights in their place after each epoch; none for 0."""
+    """Return the callbacks that replace the weights by their moving average after each epoch; none for 0."""
     if not momentum:
         return []
     callback = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
     if resumed:
-        mark_average_in_network(callback)  # the state was saved after the swap
+        mark_average_in_network(callback)  # the checkpoint was saved after the swap
     return [callback]
 
 
 def held_out_scores(setup, labels, probabilities):
-    """Return an epoch's `held_out_loss` and `held_out_score`, as a `Setup` scores; nothing where no row is held out.
+    """Return an epoch's `held_out_loss` and `held_out_score` as a dict, empty where no row is held out.
 
     Raises:
         FloatingPointError: if a prediction is NaN or infinite, as after a last step that went too far.

@@ -1,4 +1,4 @@
-"""What an unfinished fold needs to go on at the next epoch as if nothing had happened."""
+"""The state from which an interrupted fold is resumed at its next epoch, with the same result."""
 
 import json
 
@@ -8,10 +8,10 @@ from kagglekit._files import written_whole
 
 
 class Checkpoint:
-    """The state of one fold in training, in a file that is there until the fold is complete.
+    """The training state of one fold, in a file that exists until the fold is complete.
 
     Args:
-        path: the file, `.npz`; what an interrupted training left there is resumed.
+        path: the file, `.npz`; it is read if an interrupted training left one.
 
     Attributes:
         stage: number of the stage that is being trained, from 0.
@@ -26,20 +26,20 @@ class Checkpoint:
         self.stage, self.history, self.arrays, self.values = 0, [], {}, {}
         if path.is_file():
             with np.load(path, allow_pickle=False) as stored:
-                text = json.loads(str(stored["text"]))
+                state = json.loads(str(stored["text"]))
                 for key in stored.files:
                     name, _, _ = key.partition(":")
                     if name != "text":
                         self.arrays.setdefault(name, []).append(stored[key])
-            self.stage, self.history, self.values = text["stage"], text["history"], text["values"]
+            self.stage, self.history, self.values = state["stage"], state["history"], state["values"]
 
     def save(self, arrays, values):
-        """Write the state of the stage, whole or not at all; arguments as the attributes."""
-        named = {f"{name}:{number}": value for name, part in arrays.items() for number, value in enumerate(part)}
+        """Write the state of the stage, whole or not at all; `arrays` and `values` as in the attributes."""
+        entries = {f"{name}:{number}": array for name, group in arrays.items() for number, array in enumerate(group)}
         text = json.dumps({"stage": self.stage, "history": self.history, "values": values})
         with written_whole(self._path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, text=text, **named)
+            np.savez(file, text=text, **entries)
 
     def finish_stage(self, rows):
-        """Go on to the next stage; `rows` are the history of the one that is done."""
+        """Move on to the next stage; `rows` are the history of the finished one."""
         self.stage, self.history, self.arrays, self.values = self.stage + 1, self.history + rows, {}, {}

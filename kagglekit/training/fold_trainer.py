@@ -1,4 +1,4 @@
-"""Train one fold: the loop over its stages, and what is written of it."""
+"""Train one fold: the loop over its stages, and the files it writes."""
 
 import keras
 import numpy as np
@@ -9,21 +9,21 @@ from kagglekit.runs.history import history_table
 from kagglekit.training.checkpoint import Checkpoint
 from kagglekit.training.networks import same_layers
 
-_CHECKED = 16  # held-out images on which a saved network is compared with the trained one
+_NUM_CHECKED = 16  # images on which the saved network is compared with the trained one
 
 
-def train_fold(setup, stages, fold, folder, state_file):
-    """Train one fold and write its network, `oof.npz` (of a fold with rows) and history into a folder.
+def train_fold(setup, stages, fold, folder, checkpoint_file):
+    """Train one fold and write its network, `oof.npz` (not for a refit) and history into a folder.
 
     Args:
         setup: the `Setup` that the folds of a run share.
         stages: list of `Stage`, in order.
         fold: number of the fold that is held out, or `"refit"`.
         folder: an empty folder.
-        state_file: where the fold's state is kept after each epoch; it is resumed from there.
+        checkpoint_file: file of the fold's `Checkpoint`, from which it is resumed.
     """
     setup.restart()
-    checkpoint, predictions = Checkpoint(state_file), None
+    checkpoint, predictions = Checkpoint(checkpoint_file), None
     for stage in stages[checkpoint.stage :]:
         rows, predictions = stage.fit(fold, checkpoint)
         checkpoint.finish_stage(rows)
@@ -38,7 +38,7 @@ def train_fold(setup, stages, fold, folder, state_file):
 
 
 def save_network(setup, fold, folder, predictions):
-    """Save the network without an optimizer, load it again and compare what both predict for a few images.
+    """Save the network without its optimizer, load it and compare the predictions of both for a few images.
 
     Args:
         setup, fold, folder: as in `train_fold`.
@@ -49,20 +49,20 @@ def save_network(setup, fold, folder, predictions):
     """
     same_layers(setup.saved).save(folder / "model.keras")
     loaded = keras.saving.load_model(folder / "model.keras", compile=False, safe_mode=True)
-    few = setup.recipe.replace(batch_size=min(_CHECKED, setup.recipe.batch_size))
+    checked_recipe = setup.recipe.replace(batch_size=min(_NUM_CHECKED, setup.recipe.batch_size))
     part = fold if setup.holds_out(fold) else setup.records.folds[0]
-    images = next(iter(eval_dataset(setup.records, few, part)))[0]
+    images = next(iter(eval_dataset(setup.records, checked_recipe, part)))[0]
     trained = setup.infer(setup.recipe.image_size)(images).numpy()
-    unit = max(1, float(np.abs(trained).max()))  # a regression may predict thousands
+    scale = max(1, float(np.abs(trained).max()))  # a regression may predict thousands
     # Features are cached in half precision
-    if setup.holds_out(fold) and np.abs(predictions[: len(trained)] - trained).max() > 0.05 * unit:
+    if setup.holds_out(fold) and np.abs(predictions[: len(trained)] - trained).max() > 0.05 * scale:
         raise RuntimeError(
-            f"the head of fold {fold} was trained on features that the network does not give; remove the folder "
-            f"{setup.features} and start again"
+            f"the head of fold {fold} was trained on cached features that the network does not give; remove the folder "
+            f"{setup.features} and train again"
         )
     difference = float(np.abs(loaded(images, training=False).numpy() - trained).max())
-    if difference > 1e-4 * unit:
+    if difference > 1e-4 * scale:
         raise RuntimeError(
             f"the saved network predicts up to {difference:.2g} away from the trained one; a layer does not save all "
-            "its state (see keras#20147). Finished folds are kept; change the network and start again"
+            "its state (see keras#20147). Finished folds are kept; change the network and train again"
         )

@@ -10,9 +10,9 @@ from kagglekit.tasks import SINGLE_LABEL
 
 
 def model_from_recipe(outputs, recipe, *, task=SINGLE_LABEL, offset=0.0, scale=1.0, encoder=None):
-    """Build the network that a recipe names; `task`, `offset` and `scale` as in `add_head`.
+    """Build the network that a recipe describes; `task`, `offset` and `scale` as in `add_head`.
 
-    With an encoder of metadata, as `fitted_encoder` gives it, it takes these beside the pixels.
+    With an encoder of `fitted_encoder` the network takes metadata beside the pixels.
     """
     extractor = build_extractor(
         recipe.backbone,
@@ -29,7 +29,7 @@ def model_from_recipe(outputs, recipe, *, task=SINGLE_LABEL, offset=0.0, scale=1
 
 
 def loss_of(task, recipe):
-    """Return the Keras loss of a task, ArcFace for a cosine head; label smoothing where targets are certain."""
+    """Return the Keras loss of a recipe for a task; `"auto"` is ArcFace for a cosine head."""
     margin = recipe.loss == "auto" and recipe.head == "cosine"
     return make_loss("arcface" if margin else recipe.loss, task=task, label_smoothing=recipe.label_smoothing)
 
@@ -40,8 +40,8 @@ def optimizer_of(recipe, learning_rate, steps=None, epochs=1, *, model=None):
     Args:
         recipe: a `Recipe`.
         learning_rate: peak of its schedule.
-        steps, epochs: that the schedule spans. Defaults to a constant rate.
-        model: the network that it will train, whose layers get rates of their own; None for one rate.
+        steps, epochs: number of each that the schedule spans. Defaults to a constant rate.
+        model: the network that it will train, for a rate per layer; None for one rate.
     """
     schedule = learning_rate
     if steps is not None:
@@ -57,10 +57,10 @@ def optimizer_of(recipe, learning_rate, steps=None, epochs=1, *, model=None):
 
 
 def same_layers(model):
-    """Return a network of the same layers with an optimizer and traced functions of its own."""
+    """Return a network that shares the layers of a functional one but has its own optimizer and traced functions."""
     if not is_functional(model):
         return model
-    inputs = model.inputs if len(model.inputs) == 1 else model.input  # the latter knows the names
+    inputs = model.inputs if len(model.inputs) == 1 else model.input  # `model.input` has the names
     return keras.Model(inputs, model.outputs, name=model.name)
 
 

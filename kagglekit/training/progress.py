@@ -1,4 +1,4 @@
-"""The progress of training: a bar and a title that whoever trains can move on, without being handed them."""
+"""The progress of training: a bar and a title that code inside a block updates without being passed them."""
 
 import contextlib
 import contextvars
@@ -11,11 +11,11 @@ _title = contextvars.ContextVar("title", default="")
 
 @contextlib.contextmanager
 def progress_bar(total, unit="step"):
-    """Show a bar while the block runs; `describe`, `advance` and `say` inside it are about this bar.
+    """Show a bar while the block runs; `describe`, `advance` and `say` inside it use this bar.
 
     Args:
-        total: how many steps it has.
-        unit: what a step is.
+        total: number of steps.
+        unit: name of a step.
     """
     with tqdm(total=total, unit=unit) as bar:
         token = _bar.set(bar)
@@ -27,7 +27,7 @@ def progress_bar(total, unit="step"):
 
 @contextlib.contextmanager
 def titled(title):
-    """Name what the block does, for bars and errors, such as `"fold 1 of 5"`."""
+    """Set the title of the block for bars and errors, such as `"fold 1 of 5"`."""
     token = _title.set(title)
     try:
         yield
@@ -36,7 +36,7 @@ def titled(title):
 
 
 def title(*details):
-    """Return what is being done, with details: `"fold 1 of 5, fine-tuning"`."""
+    """Return the title with details: `"fold 1 of 5, fine-tuning"`."""
     return ", ".join(filter(None, [_title.get(), *details]))
 
 
@@ -47,7 +47,7 @@ def describe(*details):
 
 
 def advance(steps=1, **numbers):
-    """Move the bar on by some steps, and show numbers such as `loss="0.123"` behind it."""
+    """Move the bar on by some steps, and show numbers such as `loss="0.123"` after it."""
     if _bar.get():
         _bar.get().update(steps)
         if numbers:

@@ -1,4 +1,4 @@
-"""The same recipe under several seeds: how much of a score is luck, and the average of them."""
+"""The same recipe under several seeds: how much of a score is luck, and the average of their predictions."""
 
 import dataclasses
 
@@ -15,18 +15,18 @@ def cross_validate_seeds(comp, folds, recipe, *, seeds=3, tta="auto", build_mode
 
     A seed decides initial weights, batches, augmentation and dropout. A difference between two recipes that is smaller
     than the spread of one recipe's scores says nothing; the average usually scores above most of the single seeds. Each
-    seed is a run of its own: what was interrupted goes on, what is complete is not trained again.
+    seed is a run of its own: an interrupted run is resumed, a complete one is not trained again.
 
     Args:
         comp: a `Competition`.
         folds: fold of each training image, as `assign_folds` gives it.
         recipe: a `Recipe`.
         seeds: how many, counted up from the recipe's own; or a list of them.
-        tta: test-time views, as in `kk.predict`.
+        tta: TTA views, as in `kk.predict`.
         build_model: as in `kk.cross_validate`.
 
     Returns:
-        `Predictions` with the mean of the seeds' probabilities, a line per submission row. `info` holds `seeds`, their
+        `Predictions` with the mean of the seeds' probabilities, one row per submission row. `info` holds `seeds`, their
         `scores`, the scores' `mean` and `spread` (standard deviation with n - 1; 0 for one seed), and `members`.
 
     Raises:
@@ -48,8 +48,8 @@ def cross_validate_seeds(comp, folds, recipe, *, seeds=3, tta="auto", build_mode
         raise ValueError(f"expected seeds to be a number of 1 or more, or a list of different seeds, got {seeds!r}")
     recipes = [recipe.replace(seed=seed) for seed in numbers]  # all checked before the first is trained
     members = []
-    for seeded in recipes:
-        run = cross_validate(comp, folds, seeded, build_model=build_model)
+    for seed_recipe in recipes:
+        run = cross_validate(comp, folds, seed_recipe, build_model=build_model)
         members.append(predict(run, tta=tta).fitted_to(comp))
     scores = [float(member.score) for member in members]
     mean, spread = float(np.mean(scores)), float(np.std(scores, ddof=1)) if len(scores) > 1 else 0.0
@@ -59,5 +59,5 @@ def cross_validate_seeds(comp, folds, recipe, *, seeds=3, tta="auto", build_mode
         f"{', '.join(f'{score:.4f}' for score in scores)}; mean {mean:.4f}, spread (standard deviation) {spread:.4f}; "
         f"of their average {average.score:.4f}"
     )
-    about = {"seeds": numbers, "scores": scores, "mean": mean, "spread": spread}
-    return dataclasses.replace(average, info=average.info | about)
+    summary = {"seeds": numbers, "scores": scores, "mean": mean, "spread": spread}
+    return dataclasses.replace(average, info=average.info | summary)

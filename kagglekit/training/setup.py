@@ -1,4 +1,4 @@
-"""What the stages of a run share: its rows, its network, and where features are cached."""
+"""What the stages of a run share: its rows, its network, and the folder of cached features."""
 
 import functools
 
@@ -18,20 +18,20 @@ REFIT = "refit"  # in place of a fold's number: no row is held out
 
 
 class Setup:
-    """A run's network, to be trained fold after fold, and what it is trained on.
+    """A run's network, which is trained fold after fold, and what it is trained on.
 
-    Tracing a network takes longer than an epoch on a small data set. So there is one network (at each image size that
-    stages train) for all folds, and before a fold all its variables get their first values back: a fold's result does
-    not depend on the folds before it, nor on whether it was trained in this process.
+    Tracing a network takes longer than an epoch on a small dataset. So there is one network (at each image size that
+    stages train) for all folds, and before a fold all its variables are reset to their initial values: a fold's result
+    does not depend on the folds before it, nor on whether it was trained in this process.
 
     Args:
         recipe: a `Recipe`.
         build: function from an image size to a network, not compiled, of new variables.
         task, class_names: as in `Competition`.
         metric: the competition's metric, a `Metric` or its name.
-        records: `Records` that the rows are read from; None where a setup is only planned with.
+        records: `Records` that the rows are read from; None where the setup only serves to plan.
         features: folder of the feature cache.
-        folds: what is trained: numbers of folds, or `["refit"]`. Defaults to the folds of the records.
+        folds: folds to train: their numbers, or `["refit"]`. Defaults to the folds of the records.
 
     Attributes:
         model: the network at the recipe's image size.
@@ -45,15 +45,15 @@ class Setup:
         self.folds = folds if folds is not None else records.folds if records else []
         self.model = build(recipe.image_size)
         self.saved = with_probabilities(self.model)
-        self._first_values = values_of(self.model.variables)
+        self._initial_values = values_of(self.model.variables)
         self._build, self._networks = build, {recipe.image_size: self.model}
         self._inferences = {}
 
     @classmethod
     def of_run(cls, records, recipe, metric, features, *, build_model=None, folds=None):
-        """Set a run up; arguments as the class's, and `build_model` as in `kk.cross_validate`.
+        """Return the setup of a run; arguments as in the class, and `build_model` as in `kk.cross_validate`.
 
-        Starts Keras afresh: the names and first values of variables follow from the recipe's seed alone.
+        Resets Keras's session: names and initial values of variables follow from the recipe's seed alone.
         """
         clear_session()
         keras.utils.set_random_seed(recipe.seed)
@@ -68,11 +68,11 @@ class Setup:
                     return build_model(classes, sized)
                 return model_from_recipe(classes, sized, task=records.task, offset=offset, scale=scale, encoder=encoder)
 
-        known = {"task": records.task, "class_names": records.class_names, "metric": metric}
-        return cls(recipe, build, **known, records=records, features=features, folds=folds)
+        options = {"task": records.task, "class_names": records.class_names, "metric": metric}
+        return cls(recipe, build, **options, records=records, features=features, folds=folds)
 
     def network(self, size):
-        """Return the network at an image size; of another than the recipe's, with variables of its own."""
+        """Return the network at an image size; at another than the recipe's it has variables of its own."""
         if size not in self._networks:
             self._networks[size] = self._build(size)
         return self._networks[size]
@@ -85,7 +85,7 @@ class Setup:
 
     @property
     def pretrained(self):
-        """Whether a backbone knows something already, so that its head comes first."""
+        """Whether the network has a backbone with trained weights, so that its head is trained first."""
         return self.recipe.weights is not None and is_functional(self.model) and has_layer(self.model, "backbone")
 
     @property
@@ -99,11 +99,11 @@ class Setup:
         return split_at_features(self.model)[1]
 
     def restart(self):
-        """Give all variables of the network their first values back."""
-        restore(self.model.variables, self._first_values)
+        """Reset all variables of the network to their initial values."""
+        restore(self.model.variables, self._initial_values)
 
-    def others(self, fold):
-        """Return the folds that are trained on."""
+    def training_folds(self, fold):
+        """Return the folds that are trained on when `fold` is held out."""
         return [number for number in self.records.folds if number != fold]
 
     def holds_out(self, fold):
@@ -114,22 +114,22 @@ class Setup:
         return self._steps[fold]
 
     @functools.cached_property
-    def most_steps(self):
-        """Steps of an epoch of the fold that trains on most rows, which schedules span."""
+    def max_steps(self):
+        """Steps per epoch of the fold that trains on most rows, which schedules span."""
         return max(self._steps.values())
 
     @functools.cached_property
     def _steps(self):
-        return {fold: steps_per_epoch(self.records, self.recipe, self.others(fold)) for fold in self.folds}
+        return {fold: steps_per_epoch(self.records, self.recipe, self.training_folds(fold)) for fold in self.folds}
 
-    def nothing(self):
-        """Return what there is to predict where no row is held out, in the form of `predict_rows`."""
-        none = np.zeros((0, len(self.class_names)), np.float32)
-        return none, none, np.array([], dtype=str)
+    def no_predictions(self):
+        """Return predictions of no rows, in the form of `predict_rows`, for where none is held out."""
+        no_rows = np.zeros((0, len(self.class_names)), np.float32)
+        return no_rows, no_rows, np.array([], dtype=str)
 
 
 def seed_of(fold, folds):
-    """Return the number that stands for a fold in seeds; for the refit the one after the last of `folds`."""
+    """Return the number of a fold in seeds; for the refit one more than the last of `folds`."""
     return int(max(folds)) + 1 if fold == REFIT else int(fold)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import kagglekit as kk
-from kagglekit.inference.predict import _choose
+from kagglekit.inference.predict import _choose_views
 
 
 def test_every_row_is_predicted_and_probabilities_sum_to_one(quick_run, digits):
@@ -38,7 +38,7 @@ def test_a_view_that_lowers_the_score_is_dropped_and_one_that_helps_is_kept():
         "harmful": np.array([[0.0, 1.0], [0.1, 0.9], [0.8, 0.2], [0.6, 0.4]]),
         "helpful": np.array([[0.9, 0.1], [0.1, 0.9], [0.8, 0.2], [0.1, 0.9]]),
     }
-    kept, mean, tried = _choose(["harmful", "helpful"], views.get, labels, "accuracy")
+    kept, mean, tried = _choose_views(["harmful", "helpful"], views.get, labels, "accuracy")
     assert kept == ["identity", "helpful"]
     assert (mean.argmax(axis=1) == labels).all()
     assert tried == {"identity": 0.75, "identity + harmful": 0.5, "identity + helpful": 1.0}

@@ -7,7 +7,7 @@ import pytest
 
 import kagglekit as kk
 from kagglekit._files import write_json
-from kagglekit.inference.predict import _choose
+from kagglekit.inference.predict import _choose_views
 from kagglekit.metrics import find_metric
 from kagglekit.tasks import find_task
 from kagglekit.training.callbacks import held_out_scores
@@ -38,7 +38,7 @@ def test_predictions_runs_training_and_the_choice_of_views_go_by_the_values(run)
         "a run": run.score,
         "its fold": run.scores()[0],
         "an epoch": held_out_scores(setup, LABELS, SAID)["held_out_score"],
-        "a view": _choose([], {"identity": SAID}.get, LABELS, KAPPA, find_task(ORDINAL), NAMES)[2]["identity"],
+        "a view": _choose_views([], {"identity": SAID}.get, LABELS, KAPPA, find_task(ORDINAL), NAMES)[2]["identity"],
     }.items():
         assert found == pytest.approx(BY_VALUE, rel=1e-12), place
 

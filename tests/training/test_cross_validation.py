@@ -108,7 +108,7 @@ def test_another_recipe_folds_or_network_is_another_run(quick_run, digits, quick
         open_run(digits, quick_folds, quick_recipe, records, parent=parent).folder,
         open_run(digits, quick_folds, quick_recipe.replace(seed=1), records, parent=parent).folder,
         open_run(digits, quick_folds, quick_recipe, other, parent=parent).folder,
-        open_run(digits, quick_folds, quick_recipe, records, model_key="mine", parent=parent).folder,
+        open_run(digits, quick_folds, quick_recipe, records, model_hash="mine", parent=parent).folder,
     }
     assert len(folders) == 4
 

@@ -142,7 +142,7 @@ def test_the_chosen_networks_predict_the_test_rows_and_the_folds_all_others(refi
 
 
 def test_predictions_of_a_refit_that_is_not_there_are_refused(quick_run):
-    with pytest.raises(FileNotFoundError, match=r"has no model of refit; call kk.refit\(run\)"):
+    with pytest.raises(FileNotFoundError, match=r"has no model of the refit; call kk.refit\(run\)"):
         kk.predict(quick_run, tta=["identity"], networks="refit")
     with pytest.raises(ValueError, match="expected networks to be one of .* got 'refitted'. Did you mean 'refit'"):
         kk.predict(quick_run, networks="refitted")

@@ -132,7 +132,7 @@ if sys.argv[2] == "limit":
 if sys.argv[2] == "first":
     from kagglekit.training import cross_validation
     train = cross_validation._train
-    cross_validation._train = lambda run, trainer, fold, bar: str(fold) if fold else train(run, trainer, fold, bar)
+    cross_validation._train = lambda run, setup, stages, fold: str(fold) if fold else train(run, setup, stages, fold)
 jobs = int(sys.argv[3]) if sys.argv[2] == "jobs" else None
 with joblib.parallel_config("loky" if jobs else "threading", n_jobs=jobs):
     print(kk.cross_validate(comp, folds, recipe).folder)

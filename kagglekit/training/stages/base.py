@@ -1,4 +1,4 @@
-"""What a stage of training is."""
+"""The base class of the stages of training."""
 
 import copy
 import dataclasses
@@ -9,9 +9,9 @@ class Cost:
     """What a stage costs on this machine, for all folds.
 
     Args:
-        minutes: of computing.
-        disk: bytes of the files that it keeps.
-        validated_epochs: epochs after which images of the validation fold pass through the whole network.
+        minutes: computing time.
+        disk: bytes of the files that it caches.
+        validated_epochs: number of epochs that end by predicting the validation images with the whole network.
     """
 
     minutes: float
@@ -20,14 +20,14 @@ class Cost:
 
 
 class Stage:
-    """A part of training: what is learnt from what, for how long, what it costs, and how it goes on after a break.
+    """A part of training: which layers learn from what, for how long, at what cost, and how it is resumed.
 
-    A run's stages follow one another; each takes up the network as the stage before left it. A new kind is one
-    subclass, listed in `kagglekit.training.stages.STAGES`: it defines `plan` and `fit`, and what else differs.
+    A run's stages follow one another; each starts with the network as the stage before left it. A new kind is one
+    subclass, listed in `kagglekit.training.stages.STAGES`: it defines `plan` and `fit`, and overrides what differs.
 
     Args:
         setup: the `Setup` that the stages of a run share.
-        name: of the stage, as history, bars and plots show it.
+        name: name of the stage in history, bars and plots.
         first: number of epochs before it.
         epochs: number of epochs that its schedule spans.
         learning_rate: peak of the schedule.
@@ -42,11 +42,11 @@ class Stage:
 
     @classmethod
     def plan(cls, setup):
-        """Return the stages of this kind that a setup's recipe asks for, a list."""
+        """Return the stages of this kind that a setup's recipe needs, a list."""
         raise NotImplementedError
 
     def ending_after(self, epoch):
-        """Return a copy that ends after an epoch (counted over all stages, from 1), its schedule as it was."""
+        """Return a copy that ends after an epoch (counted over all stages, from 1), its schedule unchanged."""
         shorter = copy.copy(self)
         shorter.end = min(epoch, self.end)
         return shorter
@@ -59,7 +59,7 @@ class Stage:
         return Cost(0.0)
 
     def prepare(self):
-        """Compute what all folds share, so that its files are there for other processes."""
+        """Compute and cache what all folds share, so that other processes find it."""
 
     def steps(self, fold):
         """Return by how many steps `fit` moves the progress bar on."""
@@ -70,11 +70,11 @@ class Stage:
 
         Args:
             fold: number of the fold that is held out, or `"refit"` for none.
-            checkpoint: the `Checkpoint` of the fold, where `arrays` and `values` hold what this stage saved there
+            checkpoint: the `Checkpoint` of the fold, where `arrays` and `values` hold what this stage saved
                 before it was interrupted.
 
         Returns:
             `(rows, predictions)`: the history, a list of what `history_row` returns; and the predictions of the
-            fold's own rows, float32 `(rows, outputs)`.
+            held-out rows, float32 `(rows, outputs)`.
         """
         raise NotImplementedError

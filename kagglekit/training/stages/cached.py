@@ -1,4 +1,4 @@
-"""Training from what the layers below the trained ones give: computed once for all folds and epochs."""
+"""Training on the cached output of the layers below the trained ones, computed once for all folds and epochs."""
 
 import functools
 from functools import partial
@@ -38,11 +38,12 @@ class Cached(FineTuning):
                 )
             return []
         if recipe.frozen_epochs and setup.has_features and not can_stack(setup):
-            stages += [cls.of_the_head(setup, split=split_at_features, views=recipe.frozen_views)]
+            stages += [cls.head_stage(setup, split=split_at_features, views=recipe.frozen_views)]
         if recipe.cached_views:
-            kept = {"split": split_below_trained, "views": recipe.cached_views}
+            options = {"split": split_below_trained, "views": recipe.cached_views}
             shares = several(recipe.unfrozen_layers)
-            stages += cls.in_steps(setup, "fine-tuning", recipe.frozen_epochs, recipe.epochs, shares, **kept)
+            first, epochs = recipe.frozen_epochs, recipe.epochs
+            stages += cls.progressive_stages(setup, "fine-tuning", first, epochs, shares, **options)
         return stages
 
     def cost(self, timing):
@@ -54,21 +55,21 @@ class Cached(FineTuning):
         return Cost(minutes, disk)
 
     def prepare(self):
-        self._parts  # noqa: B018  computes the files
+        self._rows_and_networks  # noqa: B018  computes the files
 
-    def trained(self):
-        return self._parts[1]
+    def trained_part(self):
+        return self._rows_and_networks[1]
 
     def batches(self, fold):
-        return partial(self._parts[0].batches, fold)
+        return partial(self._rows_and_networks[0].batches, fold)
 
     def predictor(self, fold):
-        rows, _, infer = self._parts
-        return partial(rows.predict, infer, fold) if self.setup.holds_out(fold) else self.setup.nothing
+        rows, _, infer = self._rows_and_networks
+        return partial(rows.predict, infer, fold) if self.setup.holds_out(fold) else self.setup.no_predictions
 
     @functools.cached_property
-    def _parts(self):
-        """The cached rows, the network that is trained on them, and the upper part of the saved one as a function."""
+    def _rows_and_networks(self):
+        """The cached rows, the network that is trained on them, and the upper part of the saved one, traced."""
         setup = self.setup
         self.choose_layers(setup.model)
         lower, upper = self.split(setup.model)

@@ -17,11 +17,11 @@ from kagglekit.training.stages.base import Cost, Stage
 
 
 class FineTuning(Stage):
-    """Trains layers of the network by Keras's `fit`, on augmented images.
+    """Trains layers of the network with Keras's `fit`, on augmented images.
 
     Args:
         setup, name, first, epochs, learning_rate: as in `Stage`.
-        size: image size that is trained at.
+        size: image size to train at.
         share: share of the backbone's layers, counted from the head, that are trained; 0 for the head alone.
     """
 
@@ -35,18 +35,18 @@ class FineTuning(Stage):
     def plan(cls, setup):
         recipe = setup.recipe
         if not setup.pretrained:
-            return cls.in_steps(setup, "training", 0, recipe.frozen_epochs + recipe.epochs, (1.0,))
-        head = []
+            return cls.progressive_stages(setup, "training", 0, recipe.frozen_epochs + recipe.epochs, (1.0,))
+        head_stages = []
         if recipe.frozen_epochs and not setup.has_features:
-            head = [cls.of_the_head(setup)]
+            head_stages = [cls.head_stage(setup)]
         if recipe.cached_views:
-            return head
+            return head_stages
         shares = several(recipe.unfrozen_layers)
-        return head + cls.in_steps(setup, "fine-tuning", recipe.frozen_epochs, recipe.epochs, shares)
+        return head_stages + cls.progressive_stages(setup, "fine-tuning", recipe.frozen_epochs, recipe.epochs, shares)
 
     @classmethod
-    def of_the_head(cls, setup, **options):
-        """Return the stage that trains the head while the backbone stays as it was loaded."""
+    def head_stage(cls, setup, **options):
+        """Return the stage that trains the head on the frozen backbone."""
         recipe = setup.recipe
         rate, size = recipe.frozen_learning_rate, recipe.image_size
         return cls(
@@ -54,19 +54,19 @@ class FineTuning(Stage):
         )  # fmt: skip
 
     @classmethod
-    def in_steps(cls, setup, name, first, epochs, shares, **options):
-        """Return a stage for each image size and share of layers: equal parts of the epochs, the last the rest."""
+    def progressive_stages(cls, setup, name, first, epochs, shares, **options):
+        """Return a stage for each image size and share of layers, in equal parts of the epochs, the rest to the last."""
         recipe = setup.recipe
         sizes, stages = [*recipe.first_sizes, recipe.image_size], []
-        of_epoch = [
+        settings = [
             tuple(values[((epoch + 1) * len(values) - 1) // epochs] for values in (sizes, shares))
             for epoch in range(epochs)
         ]
-        for (size, share), run in groupby(of_epoch):
-            called = name if size == recipe.image_size else f"{name} at {size}"
-            called += "" if share == shares[-1] else f", the last {share:g}"
+        for (size, share), group in groupby(settings):
+            stage_name = name if size == recipe.image_size else f"{name} at {size}"
+            stage_name += "" if share == shares[-1] else f", the last {share:g}"
             stage = cls(
-                setup, called, first=first, epochs=len(list(run)), learning_rate=recipe.learning_rate, size=size,
+                setup, stage_name, first=first, epochs=len(list(group)), learning_rate=recipe.learning_rate, size=size,
                 share=share, **options,
             )  # fmt: skip
             stages.append(stage)
@@ -137,31 +137,31 @@ class FineTuning(Stage):
             restore(setup.model.variables, values_of(model.variables))
         return watcher.rows, watcher.last
 
-    def trained(self):
-        """Return what `fit` compiles: the network, or what of it sees the batches."""
+    def trained_part(self):
+        """Return the network that `fit` compiles: the whole one, or the part that takes the batches."""
         return self.setup.network(self.size)
 
     def batches(self, fold):
-        """Return a function from the number of the first epoch to batches without end, of all rows but a fold's."""
+        """Return a function from the number of the first epoch to endless batches of all rows but a fold's."""
         setup, recipe = self.setup, self.setup.recipe.at_size(self.size)
-        return lambda first: train_dataset(setup.records, recipe, setup.others(fold), start_epoch=first)
+        return lambda first: train_dataset(setup.records, recipe, setup.training_folds(fold), start_epoch=first)
 
     def predictor(self, fold):
-        """Return a function without arguments that predicts a fold's own rows as `predict_rows` does."""
+        """Return a function without arguments that predicts a fold's rows as `predict_rows` does."""
         setup = self.setup
         if not setup.holds_out(fold):
-            return setup.nothing
+            return setup.no_predictions
         dataset = eval_dataset(setup.records, self.setup.recipe.at_size(self.size), fold, cache=True)
         return partial(predict_rows, setup.infer(self.size), dataset)
 
     def _network(self):
-        """Return the compiled network, as new but for its traced functions."""
+        """Return the compiled network with a new optimizer state; its traced functions are reused."""
         setup, recipe = self.setup, self.setup.recipe
         # Each time: a stage that was resumed after its last epoch is compiled, but not traced before another fold's
         self.choose_layers(setup.network(self.size))
         if self._compiled is None:
-            network = same_layers(self.trained())
-            steps = setup.most_steps * self.epochs
+            network = same_layers(self.trained_part())
+            steps = setup.max_steps * self.epochs
             model = setup.network(self.size)
             network.compile(
                 optimizer=optimizer_of(recipe, self.learning_rate, steps, self.epochs, model=model),

@@ -1,4 +1,4 @@
-"""The frozen stage where heads are plain: those of all folds are trained at once, on features computed once."""
+"""The frozen stage for plain heads: those of all folds are trained at once, on features computed once."""
 
 import functools
 import time
@@ -16,18 +16,18 @@ from kagglekit.training.stages.base import Cost, Stage
 from kagglekit.training.stages.cached_rows import CachedRows
 from kagglekit.training.stages.head_stack import HeadStack, is_plain_head
 
-# Each number's update depends on that number alone
+# The update of each weight depends on that weight alone
 _ELEMENTWISE = ("adam", "adamw", "sgd", "lion", "radam")
 
 
 def can_stack(setup):
     """Return whether the heads of all folds can be trained as one with the same result.
 
-    They can where a head is dropout and one Dense layer, and its optimizer treats each number by itself.
+    They can where a head is dropout and one Dense layer, and its optimizer updates each weight independently.
     """
     recipe = setup.recipe
-    by_number = recipe.optimizer in _ELEMENTWISE and not recipe.clip and not recipe.ema
-    return setup.has_features and by_number and recipe.head == "linear" and is_plain_head(setup.head)
+    is_elementwise = recipe.optimizer in _ELEMENTWISE and not recipe.clip and not recipe.ema
+    return setup.has_features and is_elementwise and recipe.head == "linear" and is_plain_head(setup.head)
 
 
 class StackedHeads(Stage):
@@ -73,16 +73,16 @@ class StackedHeads(Stage):
         steps = stack.steps(rows.expected, recipe.batch_size) * self.epochs
         optimizer = optimizer_of(recipe, self.learning_rate, steps, self.epochs)
         history = {fold: [] for fold in folds}
-        started, last = time.monotonic(), None
+        epoch_started, last_predictions = time.monotonic(), None
 
         def on_epoch(epoch, averages, predictions):
-            nonlocal started, last
-            seconds = round((time.monotonic() - started) / len(folds), 3)
-            started, last = time.monotonic(), predictions
+            nonlocal epoch_started, last_predictions
+            seconds = round((time.monotonic() - epoch_started) / len(folds), 3)
+            epoch_started, last_predictions = time.monotonic(), predictions
             shared = {"learning_rate": optimizer.learning_rate, "seconds": seconds}
             for fold, (loss, accuracy) in zip(folds, averages, strict=True):
-                own = rows.own(fold)
-                scores = held_out_scores(setup, rows.labels[own], predictions[own])
+                validation_rows = rows.validation_rows(fold)
+                scores = held_out_scores(setup, rows.labels[validation_rows], predictions[validation_rows])
                 number = self.first + epoch + 1
                 history[fold].append(history_row(self.name, number, loss=loss, accuracy=accuracy, **shared, **scores))
 
@@ -95,4 +95,6 @@ class StackedHeads(Stage):
             seed=recipe.seed,
             on_epoch=on_epoch,
         )
-        return {fold: (stack.values(fold), history[fold], last[rows.own(fold)]) for fold in folds}
+        return {
+            fold: (stack.values(fold), history[fold], last_predictions[rows.validation_rows(fold)]) for fold in folds
+        }

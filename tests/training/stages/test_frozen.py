@@ -149,7 +149,7 @@ def test_features_that_half_precision_cannot_hold_are_kept_in_single(store):
 
 
 def test_a_backbone_that_gives_no_number_names_the_image(store):
-    with pytest.raises(FloatingPointError, match=r"no finite number for image '.*'; check its weights"):
+    with pytest.raises(FloatingPointError, match=r"NaN or infinity for image '.*'; check its weights"):
         store(scale=float("nan")).read(0)
 
 

@@ -33,7 +33,7 @@ class Priors(Stage):
 
     def fit(self, fold, checkpoint):
         setup = self.setup
-        counts = np.bincount(setup.records.index(setup.others(fold))["label"], minlength=len(setup.class_names))
+        counts = np.bincount(setup.records.index(setup.training_folds(fold))["label"], minlength=len(setup.class_names))
         bias = setup.model.get_layer("probabilities").bias
         bias.assign(bias + 0.1 * np.log(counts + 1.0))
         predictions, labels, _ = predict_rows(
