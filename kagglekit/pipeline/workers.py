@@ -52,11 +52,14 @@ class Workers:
             pickle.dump((function, arguments), process.stdin, protocol=5)
             process.stdin.flush()
             succeeded, result = pickle.load(process.stdout)
-        except (EOFError, OSError) as error:
+        except BaseException as error:  # what it was sent or has answered is cut off: it cannot be used again
             process.kill()
             code = process.wait()
             with self._lock:
                 self._left += 1  # the next call starts another
+            self._idle.put(None)  # wakes a thread that waits for this one
+            if not isinstance(error, EOFError | OSError):
+                raise
             raise RuntimeError(
                 f"a worker process ended with exit code {code}. -9 means that memory ran out: use a smaller "
                 "batch_size, or parallel_calls=1, which needs no workers"
@@ -75,14 +78,17 @@ class Workers:
         self._all.clear()
 
     def _take(self):
-        with self._lock:
-            if self._idle.empty() and self._left:
-                self._left -= 1
-                command = [sys.executable, "-c", _START, json.dumps(sys.path)]
-                process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-                self._all.append(process)
+        while True:
+            with self._lock:
+                if self._idle.empty() and self._left:
+                    self._left -= 1
+                    command = [sys.executable, "-c", _START, json.dumps(sys.path)]
+                    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                    self._all.append(process)
+                    return process
+            process = self._idle.get()
+            if process is not None:
                 return process
-        return self._idle.get()
 
 
 @functools.cache

@@ -6,6 +6,7 @@ import itertools
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -327,6 +328,9 @@ def test_a_process_that_was_killed_is_an_error_and_the_next_call_starts_another(
     assert workers.call(len, "abcd") == 4
     with pytest.raises(TypeError, match="has no len"):
         workers.call(len, 3)
+    with pytest.raises(TypeError, match="cannot pickle"):
+        workers.call(len, threading.Lock())
+    assert workers.call(len, "abcde") == 5
     workers.close()
     assert all(process.poll() is not None for process in workers._all)
 

@@ -42,13 +42,8 @@ class CachedRows:
         self.labels = records.task.as_labels(index["label"])
         self.targets = records.task.one_hot(self.labels, num_classes)
         self._sampling = class_factors(recipe.sampling, records.class_names)
-<<<<<<< HEAD
-        self.expected = expected_counts(self.labels, classes, self._sampling, recipe.subset)
-        self._columns = encoded_metadata(records, recipe, parts)
-=======
         self.expected = expected_counts(self.labels, num_classes, self._sampling, recipe.subset)
-        self._columns = metadata_of(records, recipe, parts)
->>>>>>> r3
+        self._columns = encoded_metadata(records, recipe, parts)
         features = FeatureStore(extractor, records, recipe, store)
         views = ["identity", *range(passes if recipe.augment_strength else 0)]
         self.views = [features.read(parts, view) for view in views]
@@ -82,21 +77,12 @@ class CachedRows:
             counts = epoch_counts(expected, labels, self._recipe.seed, epoch)
             order = rng.permutation(np.repeat(rows, counts))
             views = rng.integers(len(self.views), size=len(order))
-<<<<<<< HEAD
-            for start in range(0, len(order), size):
-                chosen = order[start : start + size]
-                seen = zip(views[start : start + size], chosen, strict=True)
-                features = np.stack([self.views[view][row] for view, row in seen]).astype(np.float32)
-                batch = with_metadata(self._columns, chosen, features, "features"), self.targets[chosen]
-                yield batch if weights is None else (*batch, weights[chosen])
-=======
             for start in range(0, len(order), batch_size):
                 batch_rows = order[start : start + batch_size]
                 view_rows = zip(views[start : start + batch_size], batch_rows, strict=True)
                 features = np.stack([self.views[view][row] for view, row in view_rows]).astype(np.float32)
-                batch = beside(self._columns, batch_rows, features, "features"), self.targets[batch_rows]
+                batch = with_metadata(self._columns, batch_rows, features, "features"), self.targets[batch_rows]
                 yield batch if weights is None else (*batch, weights[batch_rows])
->>>>>>> r3
 
     def predict(self, infer, fold):
         """Predict the validation rows of a fold; returns what `predict_rows` does."""

@@ -55,7 +55,7 @@ class FineTuning(Stage):
 
     @classmethod
     def progressive_stages(cls, setup, name, first, epochs, shares, **options):
-        """Return a stage for each image size and share of layers, in equal parts of the epochs, the rest to the last."""
+        """Return a stage for each image size and share of layers: equal parts of the epochs, the last the rest."""
         recipe = setup.recipe
         sizes, stages = [*recipe.first_sizes, recipe.image_size], []
         settings = [
