@@ -13,7 +13,7 @@ from kagglekit.competition.tables import row_folds
 from kagglekit.models.keras_graph import precision
 from kagglekit.pipeline.metadata import check_no_metadata
 from kagglekit.records.write import records_of
-from kagglekit.runs.runs import adopt_folds, open_run
+from kagglekit.runs.creation import adopt_folds, open_run
 from kagglekit.training.fold_trainer import train_fold
 from kagglekit.training.progress import advance, progress_bar, say, title, titled
 from kagglekit.training.setup import Setup

@@ -70,7 +70,7 @@ def test_an_unknown_view_is_named(quick_run):
 
 
 def test_an_unfinished_run_is_refused_and_not_listed(digits, quick_folds, quick_recipe):
-    from kagglekit.runs.runs import open_run
+    from kagglekit.runs.creation import open_run
 
     records = kk.write_records(digits, quick_folds, record_size=16)
     run = open_run(digits, quick_folds, quick_recipe.replace(seed=77), records)

@@ -12,7 +12,7 @@ import kagglekit as kk
 from kagglekit import metrics
 from kagglekit.competition.presets import SUBMISSION_FORMS
 from kagglekit.predictions.forms import sample_of, submission_form
-from kagglekit.runs.runs import open_run
+from kagglekit.runs.creation import open_run
 
 
 def mean_doubt(labels, probabilities):

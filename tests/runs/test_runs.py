@@ -97,7 +97,7 @@ def test_changed_images_are_named_by_all_that_look_at_them(quick_run, tmp_path):
 
 
 def test_a_trial_shares_the_feature_cache_of_its_competition(quick_run, digits, quick_folds, quick_recipe):
-    from kagglekit.runs.runs import open_run
+    from kagglekit.runs.creation import open_run
 
     parent = digits.folders.tuning / "shared" / "runs"
     run = open_run(digits, quick_folds, quick_recipe, quick_run.records(), parent=parent)

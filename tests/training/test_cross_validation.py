@@ -99,7 +99,7 @@ def test_the_same_call_trains_nothing_again(quick_run, digits, quick_folds, quic
 
 
 def test_another_recipe_folds_or_network_is_another_run(quick_run, digits, quick_folds, quick_recipe, monkeypatch):
-    from kagglekit.runs.runs import open_run
+    from kagglekit.runs.creation import open_run
 
     records = kk.write_records(digits, quick_folds, record_size=16)
     other = kk.write_records(digits, kk.assign_folds(digits, n_splits=3, seed=1), record_size=16)

@@ -165,7 +165,7 @@ def test_a_network_of_ones_own_is_refitted_by_its_function_and_no_other(digits, 
 
 
 def test_an_unfinished_run_is_not_refitted(digits, quick_folds, quick_recipe):
-    from kagglekit.runs.runs import open_run
+    from kagglekit.runs.creation import open_run
 
     records = kk.write_records(digits, quick_folds, record_size=16)
     run = open_run(digits, quick_folds, quick_recipe.replace(seed=78), records)
