@@ -16,8 +16,8 @@ from kagglekit.models.heads import add_head, build_extractor
 from kagglekit.models.keras_graph import calls, has_logits, mark_average_in_network, seeds_from, source_of
 from kagglekit.models.optimizers import make_optimizer
 
-# Protected names that Keras's own documentation of writing an optimizer uses.
-DOCUMENTED = {"_get_variable_index"}
+# Protected names that Keras's own documentation of writing an optimizer uses, and those that named tuples document.
+DOCUMENTED = {"_get_variable_index", "_fields", "_make", "_asdict", "_replace"}
 
 
 @functools.cache
@@ -45,7 +45,7 @@ def private_uses(path, own_objects):
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and re.fullmatch(r"_[a-z]\w*", node.attr):
             own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
-            if not own or (own_objects and node.attr in private):
+            if node.attr not in DOCUMENTED and (not own or (own_objects and node.attr in private)):
                 found.append((path.name, node.lineno, node.attr))
         elif isinstance(node, ast.FunctionDef) and node in methods and own_objects and node.name in private:
             found.append((path.name, node.lineno, node.name))
