@@ -125,12 +125,12 @@ def check_backbone(name):
     ValueError: there is no backbone 'efficientnet_lite_0'. Did you mean 'efficientnet_lite0'? ...
     """
     if isinstance(name, str):
-        presets = hub_presets()
-        curated = [*map(_letters, (*BACKBONES, *APPLICATIONS))]
-        like_a_preset = not presets and re.fullmatch(r"[a-z][a-z0-9.]*(_[a-z0-9.]+)+", name)
-        plausible = like_a_preset and not difflib.get_close_matches(_letters(name), curated, n=1, cutoff=0.85)
-        if name in BACKBONES or find_application(name) or "://" in name or name in presets or plausible:
+        if name in BACKBONES or find_application(name) or "://" in name or name in hub_presets():
             return
+        if not hub_presets() and re.fullmatch(r"[a-z][a-z0-9.]*(_[a-z0-9.]+)+", name):
+            curated = map(_letters, (*BACKBONES, *APPLICATIONS))
+            if not difflib.get_close_matches(_letters(name), curated, n=1, cutoff=0.85):
+                return
     raise unknown_backbone(name)
 
 
