@@ -53,6 +53,8 @@ def expected_counts(labels, num_classes, sampling="none", subset=1.0):
     present = counts > 0
     if isinstance(sampling, dict):
         per_class = np.array([sampling.get(number, 1.0) for number in range(num_classes)]) * counts
+        if rows and not per_class.any():
+            raise ValueError(f"expected a factor above 0 for some class that has rows, got {sampling}")
     elif sampling == "label_shuffling":
         per_class = np.where(present, counts.max(), 0)
     elif sampling == "balanced":

@@ -102,6 +102,7 @@ def test_class_weights_follow_their_formulas():
         ({"sampling": "blanced"}, r"expected sampling to be one of .*Did you mean 'balanced'"),
         ({"sampling": {9: 2.0}}, "expected factors of 0 or more for classes 0 to 3"),
         ({"sampling": {0: -1.0}}, "expected factors of 0 or more"),
+        ({"sampling": dict.fromkeys(range(4), 0.0)}, "expected a factor above 0"),
         ({"subset": 0}, "expected subset of more than 0 and at most 1, got 0"),
         ({"subset": 1.1}, "got 1.1"),
     ],
